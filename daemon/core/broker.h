@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The broker: the tables of devices, groups, tenants and leases, and the only functions that change them. Pure: the
+ * machine is behind Host, the disk behind BrokerStore, whoever wants to know behind BrokerObserver; all three are given
+ * at the start. One thread, the event loop's. Functions return 0, a positive Result with the Refusal filled in, or a
+ * negative errno.
+ *
+ * The life of a lease: broker_acquire() registers it as OPENING and records it, a job opens the devices, then it is
+ * ACTIVE and recorded again, then AcquireDone hands the fds over. However it ends, broker_lease_end() makes it
+ * RECLAIMING: the process's limit goes back, a job proves each device free and resets it, and with the last device
+ * settled the lease is gone. */
+
+#include "daemon/core/group.h"
+#include "daemon/core/lease.h"
+#include "daemon/core/result.h"
+#include "daemon/core/tenant.h"
+#include "policy/decide.h"
+
+#define BROKER_LEASES_MAX  4096 /* all tenants together */
+#define ACQUIRE_WAIT_MAX   (24 * 3600 * USEC_PER_SEC)
+
+/* One row of the reply to Acquire. The fd is borrowed: the broker closes it when AcquireDone returns. */
+typedef struct LeaseFd {
+        const char *kind; /* "iommufd", "device" */
+        const char *id;
+        int fd;
+} LeaseFd;
+
+typedef struct AcquireOutcome {
+        int error;             /* 0, a positive Result with `refusal`, or a negative errno */
+        const Refusal *refusal;
+        const LeaseFd *fds;    /* where error is 0 */
+        size_t n_fds;
+} AcquireOutcome;
+
+/* Called once, from the loop, for each broker_acquire() that returned 0. Where it returns a negative errno, the reply
+ * could not be queued and the lease ends. `lease` is NULL where error is not 0. */
+typedef int (*AcquireDone)(void *userdata, Lease *lease, const AcquireOutcome *outcome);
+
+typedef struct AcquireRequest {
+        CallerFacts caller;   /* borrowed for the call */
+        bool admin;
+        pid_t caller_pid;
+        int caller_pidfd;     /* borrowed; the core dups what it keeps */
+        int target_pidfd;     /* option `pidfd`, borrowed, or -EBADF: the caller itself */
+        pid_t target_pid;     /* of target_pidfd, 0 where that is not given */
+        uint64_t owner;       /* the caller's connection, for broker_owner_gone() */
+        const char *const *devices;
+        size_t n_devices;
+        const char *tenant;   /* or NULL */
+        unsigned backend;     /* POLICY_BACKEND_…, 0 = auto */
+        uint64_t memlock;     /* bytes, UINT64_MAX = the tenant's default */
+        LeaseLifetime lifetime;
+        const char *container; /* or NULL */
+        const char *label;     /* or NULL; checked UTF-8 */
+        uint64_t wait_usec;
+} AcquireRequest;
+
+typedef enum BrokerEventKind {
+        EVENT_GRANTED,
+        EVENT_REFUSED,
+        EVENT_ENDED,       /* a lease went to RECLAIMING */
+        EVENT_RECLAIMED,   /* a device is free, reset, and idle again */
+        EVENT_STUCK,       /* a device is still open after its lease ended */
+        EVENT_QUARANTINED,
+        EVENT_RECOVERED,   /* a lease was taken over from before a restart, or a device left quarantine */
+        EVENT_TROUBLE,     /* anything else an operator should see: a limit not put back, a record not written */
+        _EVENT_MAX,
+} BrokerEventKind;
+
+/* One thing for the journal. All strings borrowed, "" where they say nothing. */
+typedef struct BrokerEvent {
+        BrokerEventKind kind;
+        const char *tenant, *lease, *device, *unit;
+        uid_t uid;
+        pid_t pid;
+        const char *result; /* name of the Result, or of the end reason */
+        const char *text;
+} BrokerEvent;
+
+/* Who is told. Every member may be NULL. The object is still, or already, in its table during the call. */
+typedef struct BrokerObserver {
+        void (*device_added)(void *userdata, Device *device);
+        void (*device_changed)(void *userdata, Device *device); /* anything of it */
+        void (*device_removed)(void *userdata, Device *device);
+        void (*group_added)(void *userdata, Group *group);
+        void (*group_changed)(void *userdata, Group *group);
+        void (*group_removed)(void *userdata, Group *group);
+        void (*lease_added)(void *userdata, Lease *lease);
+        void (*lease_changed)(void *userdata, Lease *lease);
+        void (*lease_ended)(void *userdata, Lease *lease, EndReason reason); /* for the holder: its devices are gone */
+        void (*lease_removed)(void *userdata, Lease *lease);
+        void (*tenant_added)(void *userdata, Tenant *tenant);
+        void (*tenant_changed)(void *userdata, Tenant *tenant);
+        void (*tenant_removed)(void *userdata, Tenant *tenant);
+        void (*event)(void *userdata, const BrokerEvent *event);
+} BrokerObserver;
+
+/* What survives a restart. Each returns 0 or a negative errno; put is atomic. */
+typedef struct BrokerStore {
+        int (*lease_put)(void *userdata, const Lease *lease);
+        void (*lease_drop)(void *userdata, const char *id);
+        int (*device_put)(void *userdata, const Device *device); /* quarantine and the driver before */
+        void (*device_drop)(void *userdata, const char *id);
+} BrokerStore;
+
+/* A lease as the store read it back. */
+typedef struct LeaseRecord {
+        char id[LEASE_ID_MAX];
+        char tenant[128];
+        char label[LEASE_LABEL_MAX + 1];
+        char unit[256];
+        LeaseState state;
+        LeaseLifetime lifetime;
+        unsigned backend;
+        pid_t pid;
+        uid_t uid;
+        uint64_t start_time;
+        uint64_t memlock, slack;
+        bool base_known;
+        MemlockLimit base;
+        uint64_t since;
+        PolicyReset reset;
+        bool restore_driver;
+        struct {
+                char id[DEVICE_ID_MAX];
+                char prior_driver[DRIVER_NAME_MAX];
+                bool prior_known;
+        } devices[JOB_DEVICES_MAX];
+        size_t n_devices;
+} LeaseRecord;
+
+typedef struct DeviceRecord {
+        char id[DEVICE_ID_MAX];
+        char prior_driver[DRIVER_NAME_MAX];
+        bool prior_known;
+        bool quarantined;
+        char reason[REASON_MAX];
+} DeviceRecord;
+
+struct Broker {
+        Host *host;           /* borrowed */
+        const BrokerStore *store;
+        void *store_userdata;
+        struct {
+                const BrokerObserver *observer;
+                void *userdata;
+        } observers[4];
+        size_t n_observers;
+        Policy *policy;       /* one reference */
+        uint64_t policy_generation;
+        Device *devices;      /* uthash by id */
+        Group *groups;        /* uthash by number */
+        Tenant *tenants;      /* uthash by name */
+        Lease *leases;        /* uthash by id */
+        Holder *holders;      /* utlist */
+        uint64_t memlock_committed;
+        unsigned n_leases;
+};
+
+/* `store` may be NULL. The policy's reference is taken over. */
+int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Policy *policy, Broker **ret);
+Broker *broker_free(Broker *broker); /* disowns jobs, ends nothing: VMMs keep their devices */
+
+int broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata);
+
+/* Swaps the policy whole; live leases stay. Takes the reference over. */
+int broker_set_policy(Broker *broker, Policy *policy);
+
+/* --- the inventory's side --- */
+
+/* A device is there, or what the kernel says of it changed. Takes the lists of `info` over. */
+int broker_device_update(Broker *broker, DeviceInfo *info);
+void broker_device_remove(Broker *broker, const char *id);
+
+/* --- restart: after the inventory is complete --- */
+int broker_restore_device(Broker *broker, const DeviceRecord *record);
+int broker_restore_lease(Broker *broker, const LeaseRecord *record);
+
+/* --- look-ups; borrowed, NULL where there is none --- */
+Device *broker_device(Broker *broker, const char *id);
+Group *broker_group(Broker *broker, int number);
+Lease *broker_lease(Broker *broker, const char *id);
+Tenant *broker_tenant(Broker *broker, const char *name);
+
+/* Whether a tenant may use the device by the policy (selectors only; also where its lease holds it). */
+bool broker_tenant_may_see(Broker *broker, const char *tenant, const Device *device);
+uint64_t broker_memlock_max(Broker *broker);
+
+/* --- what callers ask --- */
+
+/* 0: a lease is OPENING and `done` will be called; the lease is in *ret. Else nothing was changed. */
+int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata, Refusal *refusal,
+                   Lease **ret);
+
+/* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. */
+int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal);
+
+/* Ends a lease: RECLAIMING from now on. Nothing where it is already. May free the lease before it returns (a lease
+ * whose devices are all gone). */
+void broker_lease_end(Broker *broker, Lease *lease, EndReason reason);
+
+/* The connection is closed: leases of lifetime `connection`, and those still OPENING, end. */
+void broker_owner_gone(Broker *broker, uint64_t owner);
+
+/* What an administrator asks. `done` is called once where 0 is returned. */
+typedef void (*AdminDone)(void *userdata, int error, const Refusal *refusal); /* error as AcquireOutcome.error */
+int broker_reset_device(Broker *broker, const char *id, AdminDone done, void *userdata, Refusal *refusal);
+int broker_bind_device(Broker *broker, const char *id, const char *driver, AdminDone done, void *userdata,
+                       Refusal *refusal);
+int broker_unbind_device(Broker *broker, const char *id, AdminDone done, void *userdata, Refusal *refusal);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One device of the inventory: what the kernel says of it (DeviceInfo), and what the broker knows beyond that: its
+ * state, who leases it, whether it is proven free, how its last reset went. Owned by the broker's table. */
+
+#include <uthash.h>
+
+#include "daemon/core/host.h"
+#include "policy/facts.h"
+
+typedef struct Device Device;
+typedef struct Group Group;
+typedef struct Lease Lease;
+
+typedef enum DeviceState {
+        DEVICE_HOST,        /* a driver of the host has it, or none; nobody leases it */
+        DEVICE_BINDING,     /* a job for a lease, or of an administrator, works on it */
+        DEVICE_AVAILABLE,   /* on a VFIO driver, nobody leases it */
+        DEVICE_LEASED,
+        DEVICE_RECLAIMING,  /* its lease is over, the proof of freedom and the reset are not */
+        DEVICE_QUARANTINED, /* the reset failed, or the driver could not be bound: for an administrator to see to */
+        DEVICE_GONE,        /* removed while a lease or a job still refers to it */
+        _DEVICE_STATE_MAX,
+} DeviceState;
+
+struct Device {
+        DeviceInfo info;
+        DeviceState state;
+        char state_reason[REASON_MAX];
+
+        Group *group;   /* borrowed; NULL where it has no IOMMU group */
+        Lease *lease;   /* borrowed; the lease that holds it or reclaims it */
+        bool proven;    /* since the last lease ended no open file of it can be left */
+        bool admin_job; /* a job of an administrator works on it */
+
+        char prior_driver[DRIVER_NAME_MAX]; /* before the broker bound it; "" = none */
+        bool prior_known;
+
+        uint64_t last_reset_usec; /* CLOCK_REALTIME, 0 = never */
+        char last_reset[32];      /* "success", "failed: EIO" … */
+
+        UT_hash_handle hh; /* in Broker.devices, by info.id */
+};
+
+/* Takes the lists of `info` over (it is empty afterwards). NULL when out of memory, info untouched then. */
+Device *device_new(DeviceInfo *info);
+Device *device_free(Device *device);
+
+const char *device_state_to_string(DeviceState state);
+
+/* What the policy sees of it. The pointers are the device's. */
+DeviceFacts device_facts(const Device *device);
+
+/* The idle state that its driver gives it: host or available. */
+DeviceState device_idle_state(const Device *device);
+
+/* Sets state and reason ("" for none); true where one of them changed. */
+bool device_set_state(Device *device, DeviceState state, const char *format, ...) _printf_(3, 4);
+
+/* Whether a member bound to this driver lets the group be given to user space: VFIO drivers, pci-stub, pcieport and
+ * none do (drivers/vfio, iommu core of Linux 6.12). */
+bool device_blocks_group(const Device *device);
+
+/* Has a reset that concerns this function alone: FLR, PM or a device-specific one. */
+bool device_has_function_reset(const Device *device);

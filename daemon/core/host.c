@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The few functions that belong to the data of host.h and to no implementation of it. Pure. */
+
+#include "daemon/core/host.h"
+
+void device_info_done(DeviceInfo *info)
+{
+        free(info->virtual_functions);
+        free(info->reset_set);
+        free(info->reserved);
+        *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
+}
+
+const char *job_step_to_string(JobStep step)
+{
+        static const char *const table[_STEP_MAX] = {
+                [STEP_NONE] = "none",
+                [STEP_BIND_DRIVER] = "bind-driver",
+                [STEP_PROVE_FREE] = "prove-free",
+                [STEP_RESET] = "reset",
+                [STEP_OPEN] = "open",
+                [STEP_RESTORE_DRIVER] = "restore-driver",
+        };
+
+        return step >= 0 && step < _STEP_MAX ? table[step] : "unknown";
+}
+
+const char *reset_outcome_to_string(ResetOutcome outcome)
+{
+        switch (outcome) {
+        case RESET_NOT_TRIED: return "none";
+        case RESET_DONE: return "success";
+        case RESET_UNSUPPORTED: return "unsupported";
+        case RESET_FAILED: return "failed";
+        }
+        return "unknown";
+}
+
+void job_result_init(JobResult *result, size_t n_devices)
+{
+        memset(result, 0, sizeof(*result));
+        result->iommufd = -EBADF;
+        result->n_devices = n_devices;
+        for (size_t i = 0; i < ELEMENTSOF(result->devices); i++)
+                result->devices[i].fd = -EBADF;
+}
+
+void job_result_close(JobResult *result)
+{
+        result->iommufd = safe_close(result->iommufd);
+        for (size_t i = 0; i < ELEMENTSOF(result->devices); i++)
+                result->devices[i].fd = safe_close(result->devices[i].fd);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The machine, as the core sees it: what a device is, the jobs that may block, processes, timers and clocks. The core
+ * calls only this; daemon/host implements it on Linux and the unit tests on nothing at all. Every function is called
+ * from the one event loop and returns at once; what can block is a job, and its callback comes from the loop later,
+ * never from inside the call that started it. */
+
+#include <sys/types.h>
+
+#include "policy/util.h"
+
+#define DEVICE_ID_MAX    128 /* bytes with the NUL; a bus name, a slash and a kernel device name fit */
+#define DRIVER_NAME_MAX  64
+#define DESCRIPTION_MAX  160
+#define REASON_MAX       256
+#define JOB_DEVICES_MAX  15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
+#define RESET_METHODS_MAX 8
+
+/* --- devices ------------------------------------------------------------------------------------------------ */
+
+/* A device as the kernel describes it. Strings in place, lists owned (free with device_info_done()). */
+typedef struct DeviceInfo {
+        char id[DEVICE_ID_MAX];      /* "0000:01:00.0" */
+        char bus[32];                /* "pci" */
+        char description[DESCRIPTION_MAX];
+        char driver[DRIVER_NAME_MAX]; /* bound now, "" for none */
+        bool driver_is_vfio;         /* the driver makes it a VFIO device */
+        uint16_t vendor, product, subsystem_vendor, subsystem_product;
+        uint32_t class;              /* 24 bits */
+        int group;                   /* IOMMU group, -1 for none */
+        char group_type[32];         /* "DMA", "identity" … as in iommu_groups/N/type */
+        int numa_node;               /* -1 unknown */
+        bool bridge;                 /* header type 1 or driven by pcieport: never passed */
+        bool iommufd;                /* VFIO offers it as a cdev (known once bound), or the kernel has iommufd */
+        char physical_function[DEVICE_ID_MAX]; /* "" where this is no virtual function */
+        unsigned virtual_functions_max;
+        char (*virtual_functions)[DEVICE_ID_MAX];
+        size_t n_virtual_functions;
+        char reset_methods[RESET_METHODS_MAX][24]; /* as in the `reset_method` attribute, in the kernel's order */
+        size_t n_reset_methods;
+        char (*reset_set)[DEVICE_ID_MAX]; /* others that a bus reset of this one resets too */
+        size_t n_reset_set;
+        struct ReservedRegion {
+                uint64_t start, end;
+                char type[24];
+        } *reserved; /* of its group */
+        size_t n_reserved;
+} DeviceInfo;
+
+void device_info_done(DeviceInfo *info);
+
+/* --- jobs: what can block, each in a process of its own ------------------------------------------------------- */
+
+typedef enum JobKind {
+        JOB_OPEN,    /* bind to VFIO, prove free, reset, open: gives fds */
+        JOB_RECLAIM, /* prove free, reset, give the driver back where asked */
+        JOB_RESET,   /* as RECLAIM, asked for by an administrator on a device that nobody holds */
+        JOB_BIND,    /* bind to `driver` */
+        JOB_UNBIND,  /* unbind whatever drives it */
+        _JOB_KIND_MAX,
+} JobKind;
+
+typedef struct JobDevice {
+        char id[DEVICE_ID_MAX];
+        char bus[32];
+        char driver[DRIVER_NAME_MAX];  /* to bind */
+        char restore[DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
+        bool prove;                    /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
+        bool reset;                    /* reset it explicitly */
+        bool reset_required;           /* and fail where that is not possible */
+} JobDevice;
+
+typedef struct Job {
+        JobKind kind;
+        size_t n_devices;
+        JobDevice devices[JOB_DEVICES_MAX];
+} Job;
+
+typedef enum JobStep {
+        STEP_NONE,
+        STEP_BIND_DRIVER,   /* sysfs: driver_override, unbind, drivers_probe */
+        STEP_PROVE_FREE,    /* trial bind: `error` EBUSY = someone has it open */
+        STEP_RESET,
+        STEP_OPEN,          /* cdev or /dev/iommu */
+        STEP_RESTORE_DRIVER,
+        _STEP_MAX,
+} JobStep;
+
+typedef enum ResetOutcome {
+        RESET_NOT_TRIED,
+        RESET_DONE,
+        RESET_UNSUPPORTED,
+        RESET_FAILED,
+} ResetOutcome;
+
+typedef struct JobDeviceResult {
+        char driver_before[DRIVER_NAME_MAX]; /* OPEN: "" = none */
+        char driver_now[DRIVER_NAME_MAX];
+        bool driver_known;                   /* the two above were read */
+        ResetOutcome reset;
+        int reset_errno;
+        JobStep step;    /* the step that failed, STEP_NONE where none did */
+        int error;       /* positive errno of that step */
+        char text[REASON_MAX]; /* what was tried, for people: "write 0000:01:00.0 to /sys/…/bind" */
+        int fd;          /* OPEN: the unbound cdev, or -EBADF */
+} JobDeviceResult;
+
+typedef struct JobResult {
+        int error; /* positive errno: the job as a whole failed (worker died, ETIMEDOUT …); 0 even where a device failed */
+        char text[REASON_MAX];
+        int iommufd; /* OPEN, or -EBADF */
+        size_t n_devices;
+        JobDeviceResult devices[JOB_DEVICES_MAX];
+        uint64_t usec[_STEP_MAX]; /* time spent in each step, all devices together */
+} JobResult;
+
+/* Called exactly once, when the worker has ended. The fds in `result` are the callee's to take or leave: those left
+ * are closed by the caller. */
+typedef void (*JobDone)(void *userdata, JobResult *result);
+
+/* Called at most once, when a job has run for JOB_SLOW_USEC and still runs. */
+typedef void (*JobSlow)(void *userdata, uint64_t age_usec);
+
+#define JOB_SLOW_USEC (10 * USEC_PER_SEC)
+
+typedef struct HostJob HostJob;
+typedef struct HostTimer HostTimer;
+typedef struct HostWatch HostWatch;
+typedef struct Host Host;
+
+typedef void (*HostCallback)(void *userdata);
+
+/* --- processes ------------------------------------------------------------------------------------------------ */
+
+typedef struct ProcessFacts {
+        uid_t uid;           /* all four uids are this one, else `mixed_uids` */
+        bool mixed_uids;
+        bool zombie;
+        bool thread;         /* the number is a thread's, not a process's */
+        bool ipc_lock;       /* CAP_IPC_LOCK is permitted to it: locked memory is not counted */
+        uint64_t start_time; /* clock ticks since boot, /proc/PID/stat field 22 */
+} ProcessFacts;
+
+typedef struct MemlockLimit {
+        uint64_t soft, hard; /* bytes; UINT64_MAX = RLIM_INFINITY */
+} MemlockLimit;
+
+typedef struct HostOps {
+        /* Starts `job` (copied). 0, or -errno with nothing begun (-EAGAIN: too many jobs at once). */
+        int (*job_start)(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret);
+        /* The job runs on to its end, nobody is told; its fds are closed. */
+        void (*job_disown)(Host *host, HostJob *job);
+
+        /* One shot. The callback may free what it belongs to; it is over by then. */
+        int (*timer_start)(Host *host, uint64_t usec, HostCallback callback, void *userdata, HostTimer **ret);
+        void (*timer_stop)(Host *host, HostTimer *timer); /* NULL is fine */
+
+        /* Calls back once when the process ends. `pidfd` is borrowed for the time of the watch. */
+        int (*process_watch)(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret);
+        void (*process_unwatch)(Host *host, HostWatch *watch); /* NULL is fine */
+        int (*process_open)(Host *host, pid_t pid, int *ret_pidfd);
+        /* 1 it lives, 0 it has ended (zombies have), -errno. */
+        int (*process_alive)(Host *host, int pidfd);
+        int (*process_kill)(Host *host, int pidfd);
+        int (*process_facts)(Host *host, pid_t pid, int pidfd, ProcessFacts *ret);
+        /* -ESRCH where pid is no longer the process of pidfd; then nothing was changed. */
+        int (*memlock_get)(Host *host, pid_t pid, int pidfd, MemlockLimit *ret);
+        int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);
+        int (*memlock_used)(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes);
+
+        uint64_t (*mem_total)(Host *host);  /* bytes */
+        uint64_t (*now)(Host *host);        /* CLOCK_REALTIME, microseconds, for people */
+        uint64_t (*monotonic)(Host *host);  /* microseconds */
+        uint64_t (*random)(Host *host);     /* for lease ids */
+        unsigned (*backends)(Host *host);   /* POLICY_BACKEND_* that this kernel offers */
+} HostOps;
+
+/* The first member of every implementation. */
+struct Host {
+        const HostOps *ops;
+};
+
+const char *job_step_to_string(JobStep step);
+const char *reset_outcome_to_string(ResetOutcome outcome);
+void job_result_init(JobResult *result, size_t n_devices);
+void job_result_close(JobResult *result); /* closes the fds that were not taken */

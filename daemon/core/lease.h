@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A lease: one grant of devices to one process. It owns its pidfd through the holder, and the job that works for it.
+ * It never owns device fds: those are in flight only between the worker's result and the reply.
+ *
+ * The holder is the process: several leases of one process share it, since the process has one RLIMIT_MEMLOCK, whose
+ * value before the first lease must come back after the last. */
+
+#include "daemon/core/device.h"
+#include "policy/policy-file.h"
+
+#define LEASE_ID_MAX    17
+#define LEASE_LABEL_MAX 64 /* bytes, without the NUL */
+
+typedef struct Tenant Tenant;
+typedef struct Broker Broker;
+typedef struct Holder Holder;
+struct AcquireOutcome;
+
+typedef enum LeaseState {
+        LEASE_OPENING,
+        LEASE_ACTIVE,
+        LEASE_REVOKING,
+        LEASE_RECLAIMING,
+        _LEASE_STATE_MAX,
+} LeaseState;
+
+typedef enum LeaseLifetime {
+        LIFETIME_PROCESS,
+        LIFETIME_CONNECTION,
+        LIFETIME_EXPLICIT,
+        _LIFETIME_MAX,
+} LeaseLifetime;
+
+typedef enum EndReason {
+        END_RELEASED,
+        END_PROCESS_EXITED,
+        END_CONNECTION_CLOSED,
+        END_REVOKED,
+        END_DEVICE_REMOVED,
+        END_FAILED, /* it never became active */
+        _END_MAX,
+} EndReason;
+
+struct Holder {
+        pid_t pid;
+        int pidfd; /* owned */
+        uid_t uid;
+        uint64_t start_time;
+        MemlockLimit base;      /* before the first lease */
+        bool base_known;        /* the limit was raised, and is to go back */
+        uint64_t committed;     /* what its active leases commit, without slack */
+        uint64_t slack;         /* the largest of theirs */
+        unsigned n_leases;      /* references */
+        Holder *next, *prev;    /* utlist, in Broker.holders */
+};
+
+struct Lease {
+        char id[LEASE_ID_MAX];
+        Broker *broker;       /* borrowed */
+        Tenant *tenant;       /* its owner */
+        Holder *holder;       /* one reference; NULL once the process is let go of */
+        Policy *policy;       /* one reference: the one it was granted under */
+        LeaseState state;
+        LeaseLifetime lifetime;
+        EndReason end_reason; /* where RECLAIMING */
+        unsigned backend;     /* POLICY_BACKEND_… */
+        char label[LEASE_LABEL_MAX + 1];
+        char unit[256];
+        uint64_t owner;       /* bus connection, as the bus layer numbers them; 0 = none */
+        pid_t pid;            /* kept after the holder went */
+        uid_t uid;
+        uint64_t memlock;     /* committed, bytes */
+        uint64_t slack;
+        uint64_t since;       /* CLOCK_REALTIME, microseconds */
+        bool memlock_raised;  /* counted in holder->committed */
+
+        PolicyReset reset;
+        bool restore_driver;
+
+        Device *devices[JOB_DEVICES_MAX]; /* borrowed; NULL = settled already */
+        bool settled[JOB_DEVICES_MAX];    /* reclaimed: no longer this lease's */
+        size_t n_devices;
+
+        HostJob *job;
+        HostWatch *watch; /* of the holder's pidfd */
+        HostTimer *retry;
+        uint64_t retry_usec;
+        int (*done)(void *userdata, Lease *lease, const struct AcquireOutcome *outcome); /* broker.h, AcquireDone */
+        void *done_userdata;
+
+        Lease *next, *prev; /* utlist, in Tenant.leases */
+        UT_hash_handle hh;  /* in Broker.leases, by id */
+};
+
+const char *lease_state_to_string(LeaseState state);
+const char *lease_lifetime_to_string(LeaseLifetime lifetime);
+const char *end_reason_to_string(EndReason reason);
+
+/* -EINVAL for an unknown word. */
+int lease_state_from_string(const char *s, LeaseState *ret);
+int lease_lifetime_from_string(const char *s, LeaseLifetime *ret);
+
+bool lease_has_device(const Lease *lease, const Device *device);
