@@ -12,12 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One ioctl that somebody may use. The filters are made of this table and of nothing else. */
+/* One ioctl that may be used. Every row is open to the daemon, for its workers' sake; those with `worker` set to them. */
 typedef struct SandboxIoctl {
         const char *name;
         unsigned long request;
-        bool daemon; /* the daemon's own code or its libraries call it */
-        bool worker; /* a worker calls it */
+        bool worker;
 } SandboxIoctl;
 
 /* The table, and its length. Static. */
