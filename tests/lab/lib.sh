@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What scenarios are written with. A scenario is a bash file in scenarios/ that runs as root in the lab machine,
+# sources this file, makes checks, and ends with `finish`. Every check is one line of TAP; a scenario without a
+# check is a failure. See tests/README.md for how to add one.
+
+set -uo pipefail
+
+LAB=/lab/src/tests/lab
+LAB_SCENARIO=${LAB_SCENARIO:-shell}
+BROKER=org.vfiobroker1
+# What holds for a shell that only sources this file; `boot` gives the real values.
+[[ ! -r /run/lab/env ]] || source /run/lab/env
+
+# The machine's devices (tests/lab/boot puts them there).
+IGB=0000:01:00.0
+E1000E=0000:02:00.0
+NVME=0000:03:00.0
+TESTDEV=0000:04:00.0
+EDU=0000:05:00.0
+EDU2=0000:06:00.0
+BRIDGE=0000:07:00.0
+BRIDGED1=0000:08:01.0
+BRIDGED2=0000:08:02.0
+
+checks=0
+failures=0
+
+# --- checks
+
+pass() { checks=$((checks + 1)); echo "ok - $LAB_SCENARIO: $1"; }
+fail() { # DESCRIPTION [TEXT-THAT-EXPLAINS]
+        checks=$((checks + 1)) failures=$((failures + 1))
+        echo "not ok - $LAB_SCENARIO: $1"
+        [[ -z ${2:-} ]] || head -n 30 <<<"$2" | sed 's/^/#   /'
+}
+
+# The command succeeds. It may be a function; its output is shown only on failure.
+check() { # DESCRIPTION COMMAND...
+        local description=$1 output
+        shift
+        if output=$("$@" 2>&1); then
+                pass "$description"
+        else
+                fail "$description" "$*: status $?"$'\n'"$output"
+        fi
+}
+
+# The command fails, and what it says has TEXT in it.
+check_refused() { # DESCRIPTION TEXT COMMAND...
+        local description=$1 text=$2 output
+        shift 2
+        if output=$("$@" 2>&1); then
+                fail "$description" "$*: succeeded"$'\n'"$output"
+        elif [[ $output != *"$text"* ]]; then
+                fail "$description" "no \"$text\" in:"$'\n'"$output"
+        else
+                pass "$description"
+        fi
+}
+
+check_equal() { # DESCRIPTION EXPECTED ACTUAL
+        if [[ $2 == "$3" ]]; then
+                pass "$1"
+        else
+                fail "$1" "expected: $2"$'\n'"actual:   $3"
+        fi
+}
+
+# Looks every 20 ms whether the command succeeds, for at most SECONDS (may be a fraction).
+wait_for() { # SECONDS COMMAND...
+        local seconds=$1 deadline
+        shift
+        deadline=$(( $(now_ms) + $(awk "BEGIN { print int($seconds * 1000) }") ))
+        until "$@" &>/dev/null; do
+                if (( $(now_ms) >= deadline )); then
+                        echo "not so within $seconds s: $*" >&2
+                        "$@" >&2
+                        return 1
+                fi
+                sleep 0.02
+        done
+}
+
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# The end of a scenario.
+finish() {
+        (( checks > 0 )) || fail "makes at least one check"
+        exit $((failures > 0))
+}
+
+# --- tenants
+
+# A command as a tenant's user in a transient unit that can open nothing that leads to a device: a private /dev,
+# no capability, no way to get one, a read-only file system, an empty network namespace.
+#   --unit NAME    the unit's name (default: one that is free)
+#   --kvm          /dev/kvm is there too
+#   -p PROPERTY    a further property of the unit, after ours
+as_tenant() { # USER [OPTION...] COMMAND...
+        _tenant run "$@"
+}
+
+# The same in the background. Prints the name of the unit; its output goes to the file `tenant_output UNIT`.
+as_tenant_bg() { # USER [OPTION...] COMMAND...
+        _tenant start "$@"
+}
+
+_tenant() {
+        local how=$1 user=$2 unit="" properties=()
+        shift 2
+        while [[ ${1:-} == -* ]]; do
+                case $1 in
+                --unit) unit=$2; shift 2 ;;
+                --kvm) properties+=(-p BindPaths=/dev/kvm -p "DeviceAllow=/dev/kvm rw" -p SupplementaryGroups=kvm)
+                       shift ;;
+                -p) properties+=(-p "$2"); shift 2 ;;
+                --) shift; break ;;
+                *) echo "as_tenant: unknown option $1" >&2; return 2 ;;
+                esac
+        done
+        [[ -n $unit ]] || unit=lab-$user-$BASHPID-$RANDOM
+        unit=lab-${unit#lab-}
+        unit=${unit%.service}.service
+        case $how in
+        run) set -- --wait --pipe "$@" ;;
+        start) set -- -p Type=exec -p StandardOutput=truncate:"$(tenant_output "$unit")" \
+                -p StandardError=append:"$(tenant_output "$unit")" "$@"
+                echo "$unit" ;;
+        esac
+        # systemd-run's own options come first in "$@", the command after them.
+        systemd-run --quiet --collect --unit="$unit" \
+                -p User="$user" -p Group="$user" \
+                -p CapabilityBoundingSet= -p AmbientCapabilities= -p NoNewPrivileges=yes \
+                -p PrivateDevices=yes -p DevicePolicy=closed -p PrivateTmp=yes -p PrivateNetwork=yes \
+                -p ProtectSystem=strict -p ProtectHome=yes -p ProtectKernelTunables=yes \
+                -p ProtectControlGroups=yes -p RestrictSUIDSGID=yes -p WorkingDirectory=/ \
+                "${properties[@]}" "$@"
+}
+
+tenant_output() { echo "/run/lab/${1%.service}.output"; } # UNIT
+tenant_pid() { systemctl show -P MainPID "$1"; }          # UNIT
+tenant_stop() { systemctl stop "$1"; }                    # UNIT
+tenant_gone() { [[ $(systemctl show -P ActiveState "$1") =~ ^(inactive|failed)$ ]]; } # UNIT
+
+# --- the broker
+
+# sd_bus_path_encode(): all but letters and digits, and a digit at the start, become _ and two hex digits.
+path_encode() { # LABEL
+        local label=$1 path="" i c
+        [[ -n $label ]] || path=_
+        for (( i = 0; i < ${#label}; i++ )); do
+                c=${label:i:1}
+                if [[ $c == [a-zA-Z] || ( $c == [0-9] && $i -gt 0 ) ]]; then
+                        path+=$c
+                else
+                        path+=$(printf '_%02x' "'$c")
+                fi
+        done
+        echo "$path"
+}
+
+dev_path() { echo "/org/vfiobroker1/device/$(path_encode "$1")"; } # ID
+
+# A property as busctl prints it, without the type in front; strings without their quotes.
+bus_prop() { # PATH INTERFACE PROPERTY
+        local value
+        value=$(busctl get-property $BROKER "$1" "$2" "$3") || return
+        value=${value#* }
+        [[ $value != \"*\" ]] || { value=${value#\"}; value=${value%\"}; }
+        printf '%s\n' "$value"
+}
+dev_prop() { bus_prop "$(dev_path "$1")" $BROKER.Device "$2"; } # ID PROPERTY
+dev_state() { dev_prop "$1" State; }                            # ID
+dev_is() { [[ $(dev_state "$1") == "$2" ]]; }                   # ID STATE, for wait_for
+manager_prop() { bus_prop /org/vfiobroker1 $BROKER.Manager "$1"; }
+manager() { busctl call $BROKER /org/vfiobroker1 $BROKER.Manager "$@"; } # METHOD [SIGNATURE ARGUMENT...]
+
+broker_pid() { systemctl show -P MainPID vfiobrokerd.service; }
+broker_fds() { local fds=(/proc/"$(broker_pid)"/fd/*); echo ${#fds[@]}; }
+broker_restart() { systemctl restart vfiobrokerd.service; }
+
+# The whole policy, from stdin; the broker is started anew with it. Fails where the broker refuses it.
+policy() {
+        install -d -m 755 /etc/vfiobroker
+        rm -rf /etc/vfiobroker/policy.d
+        install -m 644 /dev/stdin /etc/vfiobroker/vfiobroker.conf
+        systemctl reset-failed vfiobrokerd.service 2>/dev/null
+        broker_restart
+}
+
+# What runs before each scenario: no tenant, no broker, nothing remembered, the policy as shipped.
+lab_reset() {
+        local shipped=/lab/install/etc/vfiobroker snippet
+        systemctl stop 'lab-*.service' 2>/dev/null
+        systemctl reset-failed 'lab-*.service' 2>/dev/null
+        systemctl cat vfiobrokerd.service &>/dev/null || return 0
+        systemctl stop vfiobrokerd.service
+        systemctl reset-failed vfiobrokerd.service 2>/dev/null
+        find /run/vfiobroker -mindepth 1 -delete 2>/dev/null
+        rm -rf /etc/vfiobroker
+        [[ ! -d $shipped ]] || cp -a "$shipped" /etc/vfiobroker
+        for snippet in /usr/lib/tmpfiles.d/vfiobroker*.conf; do
+                [[ ! -e $snippet ]] || systemd-tmpfiles --create "$snippet"
+        done
+}
+
+# --- the kernel
+
+pci_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo none)"; }     # ID
+pci_group() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group" || echo none)"; } # ID
+pci_ids() { cut -c3- <(cat "/sys/bus/pci/devices/$1/vendor") | tr -d '\n'; echo -n :; cut -c3- "/sys/bus/pci/devices/$1/device"; } # ID
+limit_memlock() { awk '/^Max locked memory/ { print $4 }' "/proc/$1/limits"; }             # PID
