@@ -164,6 +164,7 @@ int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Polic
 Broker *broker_free(Broker *broker); /* disowns jobs, ends nothing: VMMs keep their devices */
 
 int broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata);
+void broker_unobserve(Broker *broker, void *userdata);
 
 /* Swaps the policy whole; live leases stay. Takes the reference over. */
 int broker_set_policy(Broker *broker, Policy *policy);

@@ -32,13 +32,18 @@ struct Device {
         Group *group;   /* borrowed; NULL where it has no IOMMU group */
         Lease *lease;   /* borrowed; the lease that holds it or reclaims it */
         bool proven;    /* since the last lease ended no open file of it can be left */
+        bool clean;     /* and it was reset since, with success */
         bool admin_job; /* a job of an administrator works on it */
+        bool was_quarantined; /* before that job */
 
         char prior_driver[DRIVER_NAME_MAX]; /* before the broker bound it; "" = none */
         bool prior_known;
 
         uint64_t last_reset_usec; /* CLOCK_REALTIME, 0 = never */
         char last_reset[32];      /* "success", "failed: EIO" … */
+
+        DeviceInfo returned; /* where GONE: another one came in its place, and waits for this one to leave */
+        bool has_returned;
 
         UT_hash_handle hh; /* in Broker.devices, by info.id */
 };
@@ -64,3 +69,9 @@ bool device_blocks_group(const Device *device);
 
 /* Has a reset that concerns this function alone: FLR, PM or a device-specific one. */
 bool device_has_function_reset(const Device *device);
+
+/* Whether a bus reset of `device` resets `other`, another device, too: it sits on the same bus, or below it. */
+bool device_reset_hits(const Device *device, const Device *other);
+
+/* The best VFIO driver for it: "vfio-pci" on PCI, "" where the broker knows none. */
+const char *device_vfio_driver(const Device *device);

@@ -6,8 +6,7 @@
 
 void device_info_done(DeviceInfo *info)
 {
-        free(info->virtual_functions);
-        free(info->reset_set);
+        free(info->path);
         free(info->reserved);
         *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
 }

@@ -35,12 +35,9 @@ typedef struct DeviceInfo {
         bool iommufd;                /* VFIO offers it as a cdev (known once bound), or the kernel has iommufd */
         char physical_function[DEVICE_ID_MAX]; /* "" where this is no virtual function */
         unsigned virtual_functions_max;
-        char (*virtual_functions)[DEVICE_ID_MAX];
-        size_t n_virtual_functions;
         char reset_methods[RESET_METHODS_MAX][24]; /* as in the `reset_method` attribute, in the kernel's order */
         size_t n_reset_methods;
-        char (*reset_set)[DEVICE_ID_MAX]; /* others that a bus reset of this one resets too */
-        size_t n_reset_set;
+        char *path; /* in sysfs, links resolved: "/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0"; owned, or NULL */
         struct ReservedRegion {
                 uint64_t start, end;
                 char type[24];
@@ -97,7 +94,8 @@ typedef enum ResetOutcome {
 typedef struct JobDeviceResult {
         char driver_before[DRIVER_NAME_MAX]; /* OPEN: "" = none */
         char driver_now[DRIVER_NAME_MAX];
-        bool driver_known;                   /* the two above were read */
+        bool driver_before_is_vfio, driver_is_vfio;
+        bool driver_known;                   /* the four above were read */
         ResetOutcome reset;
         int reset_errno;
         JobStep step;    /* the step that failed, STEP_NONE where none did */

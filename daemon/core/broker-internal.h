@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the broker share and nobody else sees: telling observers, the record on disk, the making and freeing
+ * of leases. */
+
+#include <stdarg.h>
+
+#include "daemon/core/broker.h"
+#include "daemon/core/holder.h"
+#include "daemon/core/plan.h"
+
+/* Calls member `what` of every observer that has it. */
+#define NOTIFY(broker, what, object)                                                                         \
+        do {                                                                                                 \
+                for (size_t _i = 0; _i < (broker)->n_observers; _i++)                                        \
+                        if ((broker)->observers[_i].observer->what)                                          \
+                                (broker)->observers[_i].observer->what((broker)->observers[_i].userdata,     \
+                                                                       (object));                            \
+        } while (0)
+
+/* One event about a lease, a device, both or neither (NULL). */
+void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device, const char *result,
+                  const char *format, ...) _printf_(6, 7);
+
+/* Tells that the device changed, and with it its group. */
+void broker_device_notify(Device *device, Broker *broker);
+
+/* The tenant at work of that name, made where there is none. */
+int broker_tenant_get(Broker *broker, const char *name, Tenant **ret);
+/* Frees a tenant that neither the policy nor a lease needs. */
+void broker_tenant_gc(Broker *broker, Tenant *tenant);
+
+/* lease-table.c: a lease comes into the tables, with all sums, or leaves them. */
+int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease);
+Lease *lease_free(Lease *lease); /* disowns its job, puts nothing back; unlinks it from all tables and sums */
+/* Takes one device out of the lease: it is idle, quarantined or gone now. */
+void lease_settle_device(Lease *lease, size_t i);
+/* Ends the waiting of the one who asked. */
+void lease_fail(Lease *lease, int error, const Refusal *refusal);
+
+/* reclaim.c: starts the reclaim of what is not settled; frees the lease where nothing is left to do. */
+void lease_reclaim(Lease *lease);
+
+/* Takes a job's word on one device over: the driver, the driver before, the reset. */
+void device_take_result(Broker *broker, Device *device, const JobDeviceResult *result);
+
+/* Writes the lease's record; an event where that fails. -errno. */
+int lease_put_record(Lease *lease);
+
+/* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */
+void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+        _printf_(4, 5);
+
+/* The job's row that brings a device back: prove, reset as `reset` says, the driver before where `restore`. */
+void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore, JobDevice *ret);
+
+/* Takes the outcome of such a row over. True where the device is settled: idle, quarantined or gone; false where it is
+ * still open, and to be tried again. */
+bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
+                      const JobDeviceResult *row, bool reset_wanted);
+
+/* inventory.c: drops a device that is gone and that nothing refers to any more. */
+void broker_device_gc(Broker *broker, Device *device);

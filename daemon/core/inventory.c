@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The inventory's side of the broker: devices come, change and go as the kernel says, groups with them. A device that
+ * goes while a lease holds it is GONE and stays in the table until the lease has let go. Event loop only. */
+
+#include "daemon/core/broker-internal.h"
+
+static int join_group(Broker *broker, Device *device)
+{
+        int number = device->info.group;
+        Group *group;
+        int r;
+
+        if (number < 0)
+                return 0;
+        group = broker_group(broker, number);
+        if (!group) {
+                group = group_new(number, device->info.group_type);
+                if (!group)
+                        return -ENOMEM;
+                HASH_ADD_INT(broker->groups, number, group);
+                if (!group->hh.tbl) {
+                        group_free(group);
+                        return -ENOMEM;
+                }
+                NOTIFY(broker, group_added, group);
+        }
+        r = group_add(group, device);
+        if (r >= 0)
+                NOTIFY(broker, group_changed, group);
+        return r;
+}
+
+static void leave_group(Broker *broker, Device *device)
+{
+        Group *group = device->group;
+
+        if (!group)
+                return;
+        group_remove(group, device);
+        if (group->n_devices > 0) {
+                NOTIFY(broker, group_changed, group);
+                return;
+        }
+        NOTIFY(broker, group_removed, group);
+        HASH_DEL(broker->groups, group);
+        group_free(group);
+}
+
+static int add_device(Broker *broker, DeviceInfo *info)
+{
+        Device *device = device_new(info);
+        int r;
+
+        if (!device)
+                return -ENOMEM;
+        HASH_ADD_KEYPTR(hh, broker->devices, device->info.id, strlen(device->info.id), device);
+        if (!device->hh.tbl) {
+                device_free(device);
+                return -ENOMEM;
+        }
+        r = join_group(broker, device);
+        if (r < 0) {
+                HASH_DEL(broker->devices, device);
+                device_free(device);
+                return r;
+        }
+        NOTIFY(broker, device_added, device);
+        return 0;
+}
+
+int broker_device_update(Broker *broker, DeviceInfo *info)
+{
+        Device *device = broker_device(broker, info->id);
+        bool idle;
+        int r = 0;
+
+        if (!device)
+                return add_device(broker, info);
+
+        if (device->state == DEVICE_GONE) {
+                /* Back in the same place while a lease on the one before it still ends: a new device, which may not
+                 * be taken for the old one. It enters when the old one has left (broker_device_gc). */
+                device_info_done(&device->returned);
+                device->returned = *info;
+                *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
+                device->has_returned = true;
+                return 0;
+        }
+
+        if (device->info.group != info->group) {
+                leave_group(broker, device);
+                device_info_done(&device->info);
+                device->info = *info;
+                r = join_group(broker, device);
+        } else {
+                /* A driver that changed behind our back: whatever was proven of the device is not any more. A job of
+                 * ours has told its drivers already. */
+                if (!streq(device->info.driver, info->driver) && !device->lease && !device->admin_job) {
+                        device->proven = false;
+                        device->clean = false;
+                        device->prior_known = false;
+                }
+                device_info_done(&device->info);
+                device->info = *info;
+        }
+        *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
+
+        idle = device->state == DEVICE_HOST || device->state == DEVICE_AVAILABLE;
+        if (idle && device->state != device_idle_state(device))
+                (void)device_set_state(device, device_idle_state(device), "%s", "");
+        broker_device_notify(device, broker);
+        return r;
+}
+
+void broker_device_gc(Broker *broker, Device *device)
+{
+        DeviceInfo returned = { .group = -1, .numa_node = -1 };
+        bool has_returned = device->has_returned;
+
+        if (device->state != DEVICE_GONE || device->lease || device->admin_job)
+                return;
+        if (has_returned) {
+                returned = device->returned;
+                device->has_returned = false;
+        }
+        NOTIFY(broker, device_removed, device);
+        leave_group(broker, device);
+        HASH_DEL(broker->devices, device);
+        device_free(device);
+        if (has_returned) {
+                if (broker_device_update(broker, &returned) < 0)
+                        device_info_done(&returned);
+        }
+}
+
+void broker_device_remove(Broker *broker, const char *id)
+{
+        Device *device = broker_device(broker, id);
+        Lease *lease;
+
+        if (!device)
+                return;
+        if (device->state == DEVICE_GONE) {
+                /* It had come back and went again. */
+                device_info_done(&device->returned);
+                device->has_returned = false;
+                return;
+        }
+        lease = device->lease;
+        (void)device_set_state(device, DEVICE_GONE, "removed from the machine");
+        if (broker->store)
+                broker->store->device_drop(broker->store_userdata, device->info.id);
+        if (lease) {
+                broker_device_notify(device, broker);
+                broker_lease_end(broker, lease, END_DEVICE_REMOVED); /* may have freed the device */
+                return;
+        }
+        broker_device_gc(broker, device);
+}

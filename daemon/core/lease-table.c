@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A lease enters and leaves the tables, with every sum that counts it: the tenant's devices, leases and bytes, the
+ * host's bytes, the devices' back pointers. The only file that changes these sums. Event loop only. */
+
+#include <utlist.h>
+
+#include "daemon/core/broker-internal.h"
+
+int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
+{
+        HASH_ADD_STR(broker->leases, id, lease);
+        if (!lease->hh.tbl)
+                return -ENOMEM;
+
+        lease->broker = broker;
+        lease->tenant = tenant;
+        lease->holder = holder;
+        DL_APPEND(tenant->leases, lease);
+        tenant->n_leases++;
+        tenant->devices_leased += (unsigned)lease->n_devices;
+        tenant->memlock_committed += lease->memlock;
+        broker->memlock_committed += lease->memlock;
+        broker->n_leases++;
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                lease->devices[i]->lease = lease;
+                lease->devices[i]->proven = false;
+                lease->devices[i]->clean = false;
+        }
+        return 0;
+}
+
+void lease_settle_device(Lease *lease, size_t i)
+{
+        Device *device = lease->devices[i];
+
+        if (lease->settled[i])
+                return;
+        lease->settled[i] = true;
+        lease->devices[i] = NULL;
+        lease->tenant->devices_leased--;
+        if (device->lease == lease)
+                device->lease = NULL;
+}
+
+Lease *lease_free(Lease *lease)
+{
+        Broker *broker = lease->broker;
+        Host *host = broker->host;
+        Tenant *tenant = lease->tenant;
+
+        for (size_t i = 0; i < lease->n_devices; i++)
+                lease_settle_device(lease, i);
+        if (lease->job)
+                host->ops->job_disown(host, lease->job);
+        host->ops->process_unwatch(host, lease->watch);
+        host->ops->timer_stop(host, lease->retry);
+
+        NOTIFY(broker, lease_removed, lease);
+        HASH_DEL(broker->leases, lease);
+        DL_DELETE(tenant->leases, lease);
+        tenant->n_leases--;
+        tenant->memlock_committed -= lease->memlock;
+        broker->memlock_committed -= lease->memlock;
+        broker->n_leases--;
+        NOTIFY(broker, tenant_changed, tenant);
+        broker_tenant_gc(broker, tenant);
+
+        holder_unref(broker, lease->holder);
+        policy_unref(lease->policy);
+        free(lease);
+        return NULL;
+}
+
+void lease_fail(Lease *lease, int error, const Refusal *refusal)
+{
+        AcquireOutcome outcome = { .error = error, .refusal = refusal };
+        AcquireDone done = lease->done;
+
+        lease->done = NULL;
+        if (done)
+                (void)done(lease->done_userdata, NULL, &outcome);
+}
+
+int lease_put_record(Lease *lease)
+{
+        Broker *broker = lease->broker;
+        int r;
+
+        if (!broker->store)
+                return 0;
+        r = broker->store->lease_put(broker->store_userdata, lease);
+        if (r < 0)
+                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The record of lease %s cannot be written: %s",
+                             lease->id, strerror(-r));
+        return r;
+}

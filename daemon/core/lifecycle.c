@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From Acquire to the end of a lease. Record, then act: the record of an OPENING lease is on disk before the job that
+ * touches a driver begins, so that a crash leaves an owner. Every undo of a lease that got as far as its job goes
+ * through broker_lease_end(), which copes with a half-built one. Event loop only. */
+
+#include "daemon/core/broker-internal.h"
+
+static void make_lease_id(Broker *broker, char *ret)
+{
+        do
+                (void)snprintf(ret, LEASE_ID_MAX, "%012llx",
+                               (unsigned long long)(broker->host->ops->random(broker->host) & 0xffffffffffffULL));
+        while (broker_lease(broker, ret));
+}
+
+static void on_process_end(void *userdata)
+{
+        Lease *lease = userdata;
+
+        broker_lease_end(lease->broker, lease, END_PROCESS_EXITED);
+}
+
+static void notify_devices(Lease *lease)
+{
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i])
+                        broker_device_notify(lease->devices[i], lease->broker);
+        NOTIFY(lease->broker, tenant_changed, lease->tenant);
+}
+
+void device_take_result(Broker *broker, Device *device, const JobDeviceResult *result)
+{
+        if (result->driver_known) {
+                const char *before = result->driver_before;
+
+                if (!device->prior_known && result->driver_is_vfio && !result->driver_before_is_vfio) {
+                        (void)snprintf(device->prior_driver, sizeof(device->prior_driver), "%s", before);
+                        device->prior_known = true;
+                }
+                (void)snprintf(device->info.driver, sizeof(device->info.driver), "%s", result->driver_now);
+                device->info.driver_is_vfio = result->driver_is_vfio;
+        }
+        if (result->reset == RESET_DONE || result->reset == RESET_FAILED) {
+                device->last_reset_usec = broker->host->ops->now(broker->host);
+                if (result->reset == RESET_DONE)
+                        (void)snprintf(device->last_reset, sizeof(device->last_reset), "success");
+                else
+                        (void)snprintf(device->last_reset, sizeof(device->last_reset), "failed: %s",
+                                       strerrorname_np(result->reset_errno) ?: "unknown");
+        }
+}
+
+/* What the job could not do, as the refusal that the one who asked reads. */
+static int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal)
+{
+        const char *id = device->info.id;
+
+        switch (row->step) {
+        case STEP_PROVE_FREE:
+                if (row->error == EBUSY)
+                        return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                                      "Device %s is held open by a process that did not get it from the broker.", id);
+                if (row->error == EPERM)
+                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                                      "Device %s: the kernel refuses the bind (EPERM): a driver of the host or another "
+                                      "context owns its group, or its interrupts are not isolated.",
+                                      id);
+                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be proven free: %s: %s.", id,
+                              row->text, strerror(row->error));
+        case STEP_RESET:
+                return refuse(refusal, RESULT_RESET_FAILED, "Device %s was not reset: %s: %s.", id, row->text,
+                              strerror(row->error));
+        case STEP_OPEN:
+                return refuse(refusal, RESULT_BACKEND_UNAVAILABLE, "Device %s cannot be opened: %s: %s.", id,
+                              row->text, strerror(row->error));
+        case STEP_BIND_DRIVER:
+        default:
+                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be bound: %s: %s.", id, row->text,
+                              strerror(row->error));
+        }
+}
+
+/* The job has failed and says that it has undone what it did: the devices are idle again, or quarantined where their
+ * reset failed, and the lease is gone. */
+static void open_undone(Lease *lease, const JobResult *result)
+{
+        Broker *broker = lease->broker;
+
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+                const JobDeviceResult *row = result->devices + i;
+
+                if (row->step == STEP_RESET && row->reset == RESET_FAILED)
+                        broker_device_quarantine(broker, lease, device, "the reset before a lease failed: %s",
+                                                 strerror(row->reset_errno));
+                else
+                        (void)device_set_state(device, device_idle_state(device), "%s", "");
+                if (!device->info.driver_is_vfio)
+                        device->prior_known = false;
+                lease_settle_device(lease, i);
+                broker_device_notify(device, broker);
+        }
+        if (broker->store)
+                broker->store->lease_drop(broker->store_userdata, lease->id);
+        lease_free(lease);
+}
+
+static void open_done(void *userdata, JobResult *result)
+{
+        Lease *lease = userdata;
+        Broker *broker = lease->broker;
+        LeaseFd fds[JOB_DEVICES_MAX + 1];
+        AcquireOutcome outcome = { .fds = fds };
+        AcquireDone done;
+        Refusal refusal = {};
+        int r = 0, alive;
+
+        lease->job = NULL;
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i])
+                        device_take_result(broker, lease->devices[i], result->devices + i);
+
+        if (lease->state != LEASE_OPENING) {
+                /* It ended while the job ran: whatever the job opened is closed by our caller. */
+                lease_reclaim(lease);
+                return;
+        }
+
+        if (result->error != 0) {
+                r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED, "The worker did not finish: %s (%s).", result->text,
+                           strerror(result->error));
+                lease_fail(lease, r, &refusal);
+                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s", refusal.text);
+                broker_lease_end(broker, lease, END_FAILED);
+                return;
+        }
+        for (size_t i = 0; i < lease->n_devices && r == 0; i++)
+                if (result->devices[i].error != 0)
+                        r = refuse_job(lease->devices[i], result->devices + i, &refusal);
+        if (r != 0) {
+                lease_fail(lease, r, &refusal);
+                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s", refusal.text);
+                open_undone(lease, result);
+                return;
+        }
+
+        alive = broker->host->ops->process_alive(broker->host, lease->holder->pidfd);
+        r = alive > 0 ? holder_commit(lease) : -ESRCH;
+        if (r < 0) {
+                if (r == -ESRCH)
+                        r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)lease->pid);
+                lease_fail(lease, r, &refusal);
+                broker_lease_end(broker, lease, r > 0 ? END_PROCESS_EXITED : END_FAILED);
+                return;
+        }
+
+        lease->state = LEASE_ACTIVE;
+        lease->since = broker->host->ops->now(broker->host);
+        for (size_t i = 0; i < lease->n_devices; i++)
+                (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
+        r = lease_put_record(lease);
+        if (r < 0) {
+                lease_fail(lease, r, NULL);
+                broker_lease_end(broker, lease, END_FAILED);
+                return;
+        }
+
+        fds[outcome.n_fds++] = (LeaseFd){ "iommufd", "", result->iommufd };
+        for (size_t i = 0; i < lease->n_devices; i++)
+                fds[outcome.n_fds++] = (LeaseFd){ "device", lease->devices[i]->info.id, result->devices[i].fd };
+        done = lease->done;
+        lease->done = NULL;
+        r = done ? done(lease->done_userdata, lease, &outcome) : 0;
+        if (r < 0) {
+                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s", strerror(-r));
+                broker_lease_end(broker, lease, END_FAILED);
+                return;
+        }
+
+        notify_devices(lease);
+        NOTIFY(broker, lease_changed, lease);
+        broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
+                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d", lease->id, lease->n_devices,
+                     lease->devices[0]->info.id, lease->tenant->name, (int)lease->pid);
+}
+
+static void open_slow(void *userdata, uint64_t age_usec)
+{
+        Lease *lease = userdata;
+        Refusal refusal;
+        int r;
+
+        if (lease->state != LEASE_OPENING)
+                return;
+        r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED,
+                   "The kernel has not finished within %llu s: most likely a driver's unbind waits for a process that "
+                   "still uses the device. It stays reserved until that ends.",
+                   (unsigned long long)(age_usec / USEC_PER_SEC));
+        lease_fail(lease, r, &refusal);
+        broker_lease_end(lease->broker, lease, END_FAILED);
+}
+
+/* The Lease of a plan, not yet in any table. */
+static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const AcquirePlan *plan)
+{
+        Lease *lease = calloc(1, sizeof(*lease));
+
+        if (!lease)
+                return NULL;
+        make_lease_id(broker, lease->id);
+        lease->state = LEASE_OPENING;
+        lease->lifetime = request->lifetime;
+        lease->backend = plan->backend;
+        (void)snprintf(lease->label, sizeof(lease->label), "%s", strempty(request->label));
+        (void)snprintf(lease->unit, sizeof(lease->unit), "%s", strempty(request->caller.unit));
+        lease->owner = request->owner;
+        lease->pid = plan->pid;
+        lease->uid = plan->process.uid;
+        lease->memlock = plan->memlock;
+        lease->slack = plan->tenant->memlock_slack;
+        lease->since = broker->host->ops->now(broker->host);
+        lease->reset = plan->tenant->reset;
+        lease->restore_driver = plan->tenant->on_release == POLICY_RESTORE;
+        lease->n_devices = plan->n_devices;
+        memcpy(lease->devices, plan->devices, sizeof(lease->devices));
+        return lease;
+}
+
+int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata, Refusal *refusal,
+                   Lease **ret)
+{
+        Host *host = broker->host;
+        AcquirePlan plan;
+        Holder *holder;
+        Tenant *tenant;
+        Lease *lease;
+        int r;
+
+        r = plan_acquire(broker, request, &plan, refusal);
+        if (r != 0)
+                return r;
+        r = broker_tenant_get(broker, plan.tenant->name, &tenant);
+        if (r < 0)
+                return r;
+        r = holder_get(broker, plan.pid, plan.pidfd, &plan.process, &holder);
+        if (r < 0)
+                return r;
+        lease = lease_of_plan(broker, request, &plan);
+        if (!lease) {
+                holder_unref(broker, holder);
+                return -ENOMEM;
+        }
+        r = lease_register(broker, tenant, holder, lease);
+        if (r < 0) {
+                holder_unref(broker, holder);
+                free(lease);
+                return r;
+        }
+        lease->policy = policy_ref(broker->policy);
+        NOTIFY(broker, lease_added, lease);
+        for (size_t i = 0; i < lease->n_devices; i++)
+                (void)device_set_state(lease->devices[i], DEVICE_BINDING, "%s", "");
+
+        r = holder_read_base(broker, holder);
+        if (r >= 0)
+                r = lease_put_record(lease);
+        if (r >= 0 && lease->lifetime != LIFETIME_EXPLICIT)
+                r = host->ops->process_watch(host, holder->pidfd, on_process_end, lease, &lease->watch);
+        if (r >= 0)
+                r = host->ops->job_start(host, &plan.job, open_done, open_slow, lease, &lease->job);
+        if (r < 0) {
+                for (size_t i = 0; i < lease->n_devices; i++) {
+                        Device *device = lease->devices[i];
+
+                        (void)device_set_state(device, device_idle_state(device), "%s", "");
+                        lease_settle_device(lease, i);
+                        broker_device_notify(device, broker);
+                }
+                if (broker->store)
+                        broker->store->lease_drop(broker->store_userdata, lease->id);
+                lease_free(lease);
+                if (r == -EAGAIN)
+                        return refuse(refusal, RESULT_RATE_LIMITED,
+                                      "The broker has as many jobs at work as it allows; ask again.");
+                return r;
+        }
+
+        lease->done = done;
+        lease->done_userdata = userdata;
+        notify_devices(lease);
+        *ret = lease;
+        return 0;
+}
+
+int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal)
+{
+        AcquirePlan plan;
+        int r;
+
+        r = plan_acquire(broker, request, &plan, refusal);
+        if (r == 0)
+                (void)refuse(refusal, RESULT_OK, "%s", plan.rule);
+        return r;
+}
+
+void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
+{
+        Host *host = broker->host;
+        Refusal refusal;
+        int r;
+
+        if (lease->state == LEASE_RECLAIMING)
+                return;
+
+        lease->state = LEASE_RECLAIMING;
+        lease->end_reason = reason;
+        if (lease->done) {
+                (void)refuse(&refusal, RESULT_PROCESS_UNUSABLE, "The lease ended while it was opened: %s.",
+                             end_reason_to_string(reason));
+                lease_fail(lease, RESULT_PROCESS_UNUSABLE, &refusal);
+        }
+        r = holder_uncommit(lease);
+        if (r < 0)
+                broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
+                             "RLIMIT_MEMLOCK of process %d cannot be put back: %s", (int)lease->pid, strerror(-r));
+        host->ops->process_unwatch(host, lease->watch);
+        lease->watch = NULL;
+        lease->holder = holder_unref(broker, lease->holder);
+
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i] && lease->devices[i]->state != DEVICE_GONE)
+                        (void)device_set_state(lease->devices[i], DEVICE_RECLAIMING, "its lease ended (%s)",
+                                               end_reason_to_string(reason));
+        (void)lease_put_record(lease);
+        NOTIFY(broker, lease_changed, lease);
+        for (size_t i = 0; i < broker->n_observers; i++)
+                if (broker->observers[i].observer->lease_ended)
+                        broker->observers[i].observer->lease_ended(broker->observers[i].userdata, lease, reason);
+        notify_devices(lease);
+        broker_event(broker, EVENT_ENDED, lease, NULL, end_reason_to_string(reason),
+                     "Lease %s of tenant %s, process %d, ended: %s", lease->id, lease->tenant->name, (int)lease->pid,
+                     end_reason_to_string(reason));
+
+        if (!lease->job)
+                lease_reclaim(lease);
+}
+
+void broker_owner_gone(Broker *broker, uint64_t owner)
+{
+        Lease *lease, *next;
+
+        for (lease = broker->leases; lease; lease = next) {
+                next = lease->hh.next;
+                if (lease->owner != owner || owner == 0)
+                        continue;
+                if (lease->state == LEASE_OPENING || lease->lifetime == LIFETIME_CONNECTION)
+                        broker_lease_end(broker, lease, END_CONNECTION_CLOSED);
+        }
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Planning an Acquire. The order of the checks is the order of the refusals: the form of the request, identity, tenant,
+ * the process, devices, then what policy/decide.c holds (selectors, groups, isolation, quotas, locked memory), and at
+ * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
+
+#include "daemon/core/plan.h"
+#include "policy/decide.h"
+
+static int result_of_verdict(const Verdict *verdict, Refusal *refusal)
+{
+        static const Result table[] = {
+                [VERDICT_ALLOWED] = RESULT_OK,
+                [VERDICT_NO_TENANT] = RESULT_NO_TENANT,
+                [VERDICT_AMBIGUOUS_TENANT] = RESULT_AMBIGUOUS_TENANT,
+                [VERDICT_DENIED] = RESULT_DENIED_BY_POLICY,
+                [VERDICT_GROUP_SPLIT] = RESULT_GROUP_SPLIT,
+                [VERDICT_RESET_SPLIT] = RESULT_GROUP_SPLIT,
+                [VERDICT_UNSAFE_INTERRUPTS] = RESULT_DENIED_BY_POLICY,
+                [VERDICT_NOIOMMU] = RESULT_DENIED_BY_POLICY,
+                [VERDICT_VF_OF_FOREIGN_PF] = RESULT_DENIED_BY_POLICY,
+                [VERDICT_BACKEND] = RESULT_BACKEND_UNAVAILABLE,
+                [VERDICT_DEVICE_QUOTA] = RESULT_DEVICE_QUOTA_EXCEEDED,
+                [VERDICT_LEASE_QUOTA] = RESULT_LEASE_QUOTA_EXCEEDED,
+                [VERDICT_MEMLOCK_TENANT] = RESULT_MEMLOCK_BUDGET_EXCEEDED,
+                [VERDICT_MEMLOCK_HOST] = RESULT_MEMLOCK_BUDGET_EXCEEDED,
+                [VERDICT_TAKEN] = RESULT_DEVICE_TAKEN,
+        };
+
+        if (verdict->code < 0 || (size_t)verdict->code >= ELEMENTSOF(table))
+                return -EINVAL;
+        if (verdict->code == VERDICT_ALLOWED)
+                return 0;
+        return refuse(refusal, table[verdict->code], "%s", verdict->text);
+}
+
+static int check_form(const AcquireRequest *request, Refusal *refusal)
+{
+        if (request->n_devices == 0)
+                return refuse(refusal, RESULT_INVALID_ARGS, "The list of devices is empty: name at least one.");
+        if (request->n_devices > JOB_DEVICES_MAX)
+                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
+                              "%zu devices asked for in one call; at most %d fit in one message with their iommufd. "
+                              "Ask for them in several leases.",
+                              request->n_devices, JOB_DEVICES_MAX);
+        if (request->container && request->container[0])
+                return refuse(refusal, RESULT_INVALID_ARGS,
+                              "Option container: named containers are not offered by this version; leave it out for a "
+                              "private one.");
+        if (request->wait_usec > 0)
+                return refuse(refusal, RESULT_INVALID_ARGS,
+                              "Option wait: waiting for a busy device is not offered by this version; leave it out "
+                              "and ask again.");
+        if (request->lifetime == LIFETIME_EXPLICIT && !request->admin)
+                return refuse(refusal, RESULT_ACCESS_DENIED,
+                              "Option lifetime: only an administrator may ask for `explicit`; use `process` or "
+                              "`connection`.");
+        return 0;
+}
+
+/* The process that will hold the lease: the caller, or the one behind the `pidfd` option. */
+static int check_process(Broker *broker, const AcquireRequest *request, AcquirePlan *plan, Refusal *refusal)
+{
+        Host *host = broker->host;
+        ProcessFacts *facts = &plan->process;
+        int r;
+
+        plan->pid = request->target_pidfd >= 0 ? request->target_pid : request->caller_pid;
+        plan->pidfd = request->target_pidfd >= 0 ? request->target_pidfd : request->caller_pidfd;
+
+        r = plan->pidfd < 0 || plan->pid <= 0 ? -ESRCH :
+                                                host->ops->process_facts(host, plan->pid, plan->pidfd, facts);
+        if (r == -ESRCH || (r >= 0 && facts->zombie))
+                return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)plan->pid);
+        if (r < 0)
+                return r;
+
+        if (facts->thread)
+                return refuse(refusal, RESULT_PROCESS_UNUSABLE,
+                              "%d is a thread; give a pidfd of the process that it belongs to.", (int)plan->pid);
+        if (plan->tenant->allow_on_behalf && request->target_pidfd >= 0)
+                ;
+        else if (facts->mixed_uids || facts->uid != request->caller.uid)
+                return refuse(refusal, RESULT_PROCESS_UNUSABLE,
+                              "Process %d does not run wholly as uid %u, the caller's; tenant %s has no "
+                              "allow-on-behalf.",
+                              (int)plan->pid, (unsigned)request->caller.uid, plan->tenant->name);
+        if (facts->ipc_lock && !plan->tenant->allow_ipc_lock)
+                return refuse(refusal, RESULT_DENIED_BY_POLICY,
+                              "Process %d has CAP_IPC_LOCK, so its locked memory would not be counted; drop it, or "
+                              "set allow-ipc-lock = yes in [tenant %s].",
+                              (int)plan->pid, plan->tenant->name);
+        return 0;
+}
+
+static int find_devices(Broker *broker, const AcquireRequest *request, AcquirePlan *plan, Refusal *refusal)
+{
+        for (size_t i = 0; i < request->n_devices; i++) {
+                const char *id = request->devices[i];
+                Device *device;
+
+                if (strncmp(id, "pool:", 5) == 0 || strncmp(id, "group:", 6) == 0)
+                        return refuse(refusal, RESULT_INVALID_ARGS,
+                                      "%s: this version takes device ids only; `vfiobrokerctl list` shows them.", id);
+                device = broker_device(broker, id);
+                if (!device || device->state == DEVICE_GONE)
+                        return refuse(refusal, RESULT_NO_SUCH_DEVICE,
+                                      "There is no device %s with an IOMMU group; `vfiobrokerctl list` shows those "
+                                      "that you may use.",
+                                      id);
+                for (size_t k = 0; k < plan->n_devices; k++)
+                        if (plan->devices[k] == device)
+                                return refuse(refusal, RESULT_INVALID_ARGS, "Device %s is named twice in one call.",
+                                              id);
+                plan->devices[plan->n_devices++] = device;
+        }
+        return 0;
+}
+
+/* A tenant other than `tenant` that holds a device of the reset set, or else any that holds one, or NULL. */
+static const char *reset_set_tenant(Broker *broker, const Device *device, const char *tenant)
+{
+        const char *found = NULL;
+
+        for (const Device *other = broker->devices; other; other = other->hh.next) {
+                if (!other->lease || !device_reset_hits(device, other))
+                        continue;
+                found = other->lease->tenant->name;
+                if (!streq(found, tenant))
+                        return found;
+        }
+        return found;
+}
+
+static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
+{
+        DeviceFacts facts[JOB_DEVICES_MAX];
+        DecideDevice rows[JOB_DEVICES_MAX] = {};
+        const Tenant *tenant = broker_tenant(broker, plan->tenant->name);
+        DecideRequest request = {
+                .policy = broker->policy,
+                .tenant = plan->tenant,
+                .devices = rows,
+                .n_devices = plan->n_devices,
+                .backend = plan->backend,
+                .memlock = plan->memlock,
+                .containers = 1,
+                .devices_leased = tenant ? tenant->devices_leased : 0,
+                .leases = tenant ? tenant->n_leases : 0,
+                .memlock_committed = tenant ? tenant->memlock_committed : 0,
+                .host_committed = broker->memlock_committed,
+                .mem_total = broker->host->ops->mem_total(broker->host),
+        };
+        Verdict verdict;
+        int r;
+
+        for (size_t i = 0; i < plan->n_devices; i++) {
+                const Device *device = plan->devices[i];
+                const Device *pf = device->info.physical_function[0] ?
+                                           broker_device(broker, device->info.physical_function) :
+                                           NULL;
+
+                facts[i] = device_facts(device);
+                rows[i] = (DecideDevice){
+                        .facts = facts + i,
+                        .group_tenant = device->group ? group_tenant(device->group) : NULL,
+                        .reset_set_tenant = reset_set_tenant(broker, device, plan->tenant->name),
+                        .pf_on_vfio = pf && pf->info.driver_is_vfio,
+                        .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
+                        .msi_isolated = true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
+                        .taken = device->lease || device->admin_job,
+                        .taken_text = device->admin_job                     ? "an administrator works on it" :
+                                      device->state == DEVICE_RECLAIMING    ? "it is being reclaimed" :
+                                                                              "it is in use",
+                };
+        }
+
+        decide_acquire(&request, &verdict);
+        r = result_of_verdict(&verdict, refusal);
+        if (r == 0)
+                (void)snprintf(plan->rule, sizeof(plan->rule), "%s", verdict.text);
+        return r;
+}
+
+/* What only the machine's state refuses, once the policy has allowed it. */
+static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
+{
+        for (size_t i = 0; i < plan->n_devices; i++) {
+                const Device *device = plan->devices[i];
+                const char *id = device->info.id;
+                char blockers[REFUSAL_TEXT_MAX / 2];
+
+                if (device->state == DEVICE_QUARANTINED)
+                        return refuse(refusal, RESULT_QUARANTINED,
+                                      "Device %s is quarantined: %s. An administrator can try `vfiobrokerctl reset %s`.",
+                                      id, device->state_reason, id);
+                if (device->info.bridge)
+                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE, "Device %s is a bridge and cannot be passed.",
+                                      id);
+                if (!device->group)
+                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                                      "Device %s has no IOMMU group; is the IOMMU switched on (intel_iommu=on)?", id);
+                if (!group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
+                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                                      "Group %d of device %s is not viable: %s. Bind these to a VFIO driver or to none.",
+                                      device->group->number, id, blockers);
+                if (plan->tenant->reset == POLICY_RESET_REQUIRED && device->info.n_reset_methods == 0)
+                        return refuse(refusal, RESULT_RESET_FAILED,
+                                      "Device %s has no reset, and tenant %s requires one (reset = required).", id,
+                                      plan->tenant->name);
+        }
+        return 0;
+}
+
+void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret)
+{
+        DeviceFacts facts = device_facts(device);
+        const PolicyDevice *override = policy_device_override(policy, &facts);
+
+        *ret = (JobDevice){
+                .prove = !device->proven,
+                .reset = reset != POLICY_RESET_NONE && !device->clean,
+                .reset_required = reset == POLICY_RESET_REQUIRED,
+        };
+        memcpy(ret->id, device->info.id, sizeof(ret->id));
+        memcpy(ret->bus, device->info.bus, sizeof(ret->bus));
+        (void)snprintf(ret->driver, sizeof(ret->driver), "%s",
+                       override && override->driver ? override->driver : device_vfio_driver(device));
+}
+
+int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)
+{
+        AcquirePlan plan = { .pidfd = -EBADF };
+        unsigned offered;
+        Verdict verdict;
+        int r;
+
+        r = check_form(request, refusal);
+        if (r != 0)
+                return r;
+
+        decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
+        r = result_of_verdict(&verdict, refusal);
+        if (r != 0)
+                return r;
+        plan.tenant = verdict.tenant;
+        plan.memlock = request->memlock == UINT64_MAX ? plan.tenant->memlock_default : request->memlock;
+
+        r = check_process(broker, request, &plan, refusal);
+        if (r != 0)
+                return r;
+
+        r = find_devices(broker, request, &plan, refusal);
+        if (r != 0)
+                return r;
+
+        /* The backend after the policy's word on devices: a tenant learns first whether it may have them at all. */
+        plan.backend = POLICY_BACKEND_IOMMUFD;
+        offered = broker->host->ops->backends(broker->host);
+        if (request->backend == 0)
+                plan.backend = offered & plan.tenant->backends;
+        else
+                plan.backend = request->backend;
+        if (plan.backend & POLICY_BACKEND_IOMMUFD)
+                plan.backend = POLICY_BACKEND_IOMMUFD;
+
+        r = decide(broker, &plan, refusal);
+        if (r != 0)
+                return r;
+        if (plan.backend != POLICY_BACKEND_IOMMUFD || !(offered & POLICY_BACKEND_IOMMUFD))
+                return refuse(refusal, RESULT_BACKEND_UNAVAILABLE,
+                              "This version offers the iommufd backend only%s.",
+                              offered & POLICY_BACKEND_IOMMUFD ? "" : ", and this kernel has no /dev/iommu");
+
+        r = check_machine(broker, &plan, refusal);
+        if (r != 0)
+                return r;
+
+        if (broker->n_leases >= BROKER_LEASES_MAX)
+                return refuse(refusal, RESULT_LIMITS_EXCEEDED, "The broker holds %d leases, its limit.",
+                              BROKER_LEASES_MAX);
+
+        plan.job.kind = JOB_OPEN;
+        plan.job.n_devices = plan.n_devices;
+        for (size_t i = 0; i < plan.n_devices; i++)
+                plan_job_device(plan.devices[i], broker->policy, plan.tenant->reset, plan.job.devices + i);
+        *ret = plan;
+        return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* From a request and the state as it is to what will be done, or to the refusal: pure, changes nothing, so that Acquire
+ * and CheckAccess cannot disagree. */
+
+#include "daemon/core/broker.h"
+
+typedef struct AcquirePlan {
+        const PolicyTenant *tenant; /* borrowed from the broker's policy */
+        Device *devices[JOB_DEVICES_MAX];
+        size_t n_devices;
+        unsigned backend;
+        uint64_t memlock; /* to commit, bytes */
+        Job job;
+        ProcessFacts process; /* of the process that will hold the lease */
+        pid_t pid;
+        int pidfd; /* borrowed from the request */
+        char rule[REFUSAL_TEXT_MAX]; /* which rule allows it */
+} AcquirePlan;
+
+/* 0, a positive Result with `refusal`, or a negative errno. */
+int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal);
+
+/* Fills the job's row for one device in: which driver to bind, what to prove, whether to reset. */
+void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret);

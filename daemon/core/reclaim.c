@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* After a lease: each device is proven free, reset, and only then idle again. A device that somebody still has open
+ * stays RECLAIMING and is tried again; one whose reset fails is quarantined. The proof is the worker's
+ * (daemon/host/job.c); here is what follows from it. Event loop only. */
+
+#include "daemon/core/broker-internal.h"
+
+/* Between two trials of a device that is still open: a dead VMM's last references go within milliseconds, a dup held
+ * on purpose may stay for days. */
+#define RETRY_MIN_USEC (20 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (1 * USEC_PER_SEC)
+
+void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+{
+        char reason[REASON_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(reason, sizeof(reason), format, ap);
+        va_end(ap);
+
+        (void)device_set_state(device, DEVICE_QUARANTINED, "%s", reason);
+        device->proven = false;
+        device->clean = false;
+        if (broker->store)
+                (void)broker->store->device_put(broker->store_userdata, device);
+        broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
+                     device->info.id, reason);
+}
+
+void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore, JobDevice *ret)
+{
+        plan_job_device(device, policy, reset, ret);
+        /* The VFIO driver that it has now is the one to come back to. */
+        if (device->info.driver_is_vfio)
+                memcpy(ret->driver, device->info.driver, sizeof(ret->driver));
+        ret->prove = true;
+        ret->reset = reset != POLICY_RESET_NONE;
+        if (restore && device->prior_known)
+                (void)snprintf(ret->restore, sizeof(ret->restore), "%s",
+                               device->prior_driver[0] ? device->prior_driver : "-");
+}
+
+bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
+                      const JobDeviceResult *row, bool reset_wanted)
+{
+        device_take_result(broker, device, row);
+
+        if (device->state == DEVICE_GONE)
+                return true;
+        if (result->error != 0) {
+                broker_device_quarantine(broker, lease, device, "the worker that was to prove it free failed: %s (%s)",
+                                         result->text, strerror(result->error));
+                return true;
+        }
+
+        switch (row->error != 0 ? row->step : STEP_NONE) {
+        case STEP_PROVE_FREE:
+                if (row->error == EBUSY || row->error == EPERM) {
+                        if (device_set_state(device, DEVICE_RECLAIMING,
+                                             "still open: a process holds a copy of its file descriptor or a mapping "
+                                             "of its memory"))
+                                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s",
+                                             device->info.id, device->state_reason);
+                        return false;
+                }
+                broker_device_quarantine(broker, lease, device, "it cannot be proven free: %s: %s", row->text,
+                                         strerror(row->error));
+                return true;
+        case STEP_NONE:
+        case STEP_RESTORE_DRIVER:
+                break;
+        default:
+                broker_device_quarantine(broker, lease, device, "%s failed: %s: %s", job_step_to_string(row->step),
+                                         row->text, strerror(row->error));
+                return true;
+        }
+
+        device->proven = device->info.driver_is_vfio;
+        device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
+        if (!device->info.driver_is_vfio) {
+                device->prior_known = false;
+                device->prior_driver[0] = 0;
+        }
+        if (row->error != 0)
+                (void)device_set_state(device, device_idle_state(device), "its driver was not put back: %s: %s",
+                                       row->text, strerror(row->error));
+        else
+                (void)device_set_state(device, device_idle_state(device), "%s", "");
+        if (broker->store) {
+                if (device->prior_known)
+                        (void)broker->store->device_put(broker->store_userdata, device);
+                else
+                        broker->store->device_drop(broker->store_userdata, device->info.id);
+        }
+        broker_event(broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
+                     "Device %s is free%s", device->info.id, row->reset == RESET_DONE ? " and was reset" : "");
+        return true;
+}
+
+static void on_retry(void *userdata)
+{
+        Lease *lease = userdata;
+
+        lease->retry = NULL;
+        lease_reclaim(lease);
+}
+
+static void retry_later(Lease *lease)
+{
+        Host *host = lease->broker->host;
+        int r;
+
+        lease->retry_usec = lease->retry_usec == 0 ? RETRY_MIN_USEC : lease->retry_usec * 2;
+        if (lease->retry_usec > RETRY_MAX_USEC)
+                lease->retry_usec = RETRY_MAX_USEC;
+        r = host->ops->timer_start(host, lease->retry_usec, on_retry, lease, &lease->retry);
+        if (r < 0)
+                broker_event(lease->broker, EVENT_TROUBLE, lease, NULL, "",
+                             "No timer for the reclaim of lease %s: %s; it is tried again at the next restart", lease->id,
+                             strerror(-r));
+}
+
+/* The rows of a reclaim job are the unsettled devices in the lease's order, when the job began and when it ends alike:
+ * only the job settles devices while it runs. */
+static void reclaim_done(void *userdata, JobResult *result)
+{
+        Lease *lease = userdata;
+        Broker *broker = lease->broker;
+        size_t row = 0;
+
+        lease->job = NULL;
+        for (size_t i = 0; i < lease->n_devices && row < result->n_devices; i++) {
+                Device *device = lease->devices[i];
+
+                if (lease->settled[i])
+                        continue;
+                if (reclaim_take_row(broker, lease, device, result, result->devices + row,
+                                     lease->reset != POLICY_RESET_NONE))
+                        lease_settle_device(lease, i);
+                row++;
+                broker_device_notify(device, broker);
+                if (!device->lease)
+                        broker_device_gc(broker, device);
+        }
+
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i]) {
+                        (void)lease_put_record(lease);
+                        NOTIFY(broker, lease_changed, lease);
+                        retry_later(lease);
+                        return;
+                }
+        lease_reclaim(lease);
+}
+
+static void reclaim_slow(void *userdata, uint64_t age_usec)
+{
+        Lease *lease = userdata;
+        Broker *broker = lease->broker;
+
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+
+                if (lease->settled[i])
+                        continue;
+                if (!device_set_state(device, DEVICE_RECLAIMING,
+                                      "still open: the driver's unbind waits for a process that holds a copy of its "
+                                      "file descriptor"))
+                        continue;
+                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s (for %llu s)", device->info.id,
+                             device->state_reason, (unsigned long long)(age_usec / USEC_PER_SEC));
+                broker_device_notify(device, broker);
+        }
+}
+
+void lease_reclaim(Lease *lease)
+{
+        Broker *broker = lease->broker;
+        Host *host = broker->host;
+        bool restore = lease->restore_driver || lease->end_reason == END_FAILED;
+        Job job = { .kind = JOB_RECLAIM };
+        int r;
+
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+
+                if (lease->settled[i])
+                        continue;
+                if (device->state == DEVICE_GONE) {
+                        lease_settle_device(lease, i);
+                        broker_device_gc(broker, device);
+                        continue;
+                }
+                reclaim_job_device(device, lease->policy, lease->reset, restore, job.devices + job.n_devices++);
+        }
+        if (job.n_devices == 0) {
+                if (broker->store)
+                        broker->store->lease_drop(broker->store_userdata, lease->id);
+                lease_free(lease);
+                return;
+        }
+
+        r = host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
+        if (r < 0)
+                retry_later(lease);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Driver binding through sysfs, for any bus that has driver_override. Runs in worker processes. */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "daemon/host/driver.h"
+
+static int write_attribute(const char *path, const char *value, char *ret_text)
+{
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
+
+        (void)snprintf(ret_text, REASON_MAX, "writing \"%s\" to %s", value[0] == '\n' ? "" : value, path);
+        fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+        n = write(fd, value, strlen(value));
+        if (n < 0)
+                return -errno;
+        return (size_t)n == strlen(value) ? 0 : -EIO;
+}
+
+int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio)
+{
+        char path[PATH_MAX], target[PATH_MAX];
+        const char *base;
+        struct stat st;
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
+        if (stat(path, &st) < 0)
+                return -errno;
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver", bus, name);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0 && errno != ENOENT)
+                return -errno;
+        target[n < 0 ? 0 : n] = 0;
+        base = strrchr(target, '/');
+        (void)snprintf(ret, DRIVER_NAME_MAX, "%s", base ? base + 1 : target);
+
+        /* Each VFIO device has a device of class vfio-dev below it, whatever its driver is called. */
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);
+        *ret_is_vfio = ret[0] && (stat(path, &st) == 0 || strstr(ret, "vfio"));
+        return 0;
+}
+
+static int set_override(const char *bus, const char *name, const char *driver, char *ret_text)
+{
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver_override", bus, name);
+        return write_attribute(path, driver[0] ? driver : "\n", ret_text);
+}
+
+static int probe(const char *bus, const char *name, char *ret_text)
+{
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/drivers_probe", bus);
+        return write_attribute(path, name, ret_text);
+}
+
+int driver_unbind(const char *bus, const char *name, char *ret_text)
+{
+        char path[PATH_MAX];
+        int r;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver/unbind", bus, name);
+        r = write_attribute(path, name, ret_text);
+        /* No driver: there is no such link. The driver went between: there is no such device in it. */
+        return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
+int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
+{
+        char now[DRIVER_NAME_MAX];
+        bool vfio;
+        int r;
+
+        r = set_override(bus, name, driver, ret_text);
+        if (r < 0)
+                return r;
+        r = driver_current(bus, name, now, &vfio);
+        if (r < 0)
+                return r;
+        if (streq(now, driver))
+                return 0;
+        r = driver_unbind(bus, name, ret_text);
+        if (r < 0)
+                return r;
+        r = probe(bus, name, ret_text);
+        if (r < 0)
+                return r;
+
+        r = driver_current(bus, name, now, &vfio);
+        if (r < 0)
+                return r;
+        if (!streq(now, driver)) {
+                (void)snprintf(ret_text, REASON_MAX,
+                               "driver %s did not take %s (is its module loaded? see the kernel log)", driver, name);
+                return -ENODEV;
+        }
+        return 0;
+}
+
+int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text)
+{
+        char now[DRIVER_NAME_MAX];
+        bool vfio;
+        int r;
+
+        r = set_override(bus, name, "", ret_text);
+        if (r < 0)
+                return r;
+        r = driver_current(bus, name, now, &vfio);
+        if (r < 0)
+                return r;
+        if (streq(now, driver))
+                return 0;
+        r = driver_unbind(bus, name, ret_text);
+        if (r < 0 || !driver[0])
+                return r;
+        r = probe(bus, name, ret_text);
+        if (r < 0)
+                return r;
+        r = driver_current(bus, name, now, &vfio);
+        if (r < 0)
+                return r;
+        if (streq(now, driver))
+                return 0;
+
+        /* Another driver's table matched first: name the one that it had. */
+        r = driver_bind(bus, name, driver, ret_text);
+        if (r < 0)
+                return r;
+        return set_override(bus, name, "", ret_text);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which driver has a device, and giving it to another, through sysfs: driver_override and drivers_probe, never new_id,
+ * which claims sibling devices too. Called in workers only: unbind and probe can block for as long as somebody has the
+ * device open. Functions return 0 or a negative errno; `ret_text`, of REASON_MAX bytes, says what was tried. */
+
+#include "daemon/core/host.h"
+
+/* "" where no driver has it. `name` is the kernel's name on its bus. */
+int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio);
+
+/* Makes `driver` the device's driver, whatever has it now; the override stays set. */
+int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text);
+
+/* Takes it from its driver, if it has one; the override stays as it is. */
+int driver_unbind(const char *bus, const char *name, char *ret_text);
+
+/* Clears the override and binds `driver` ("" = none), as it was before driver_bind(). */
+int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Binds the parts of this folder, and sd-event's timers and watches, to the table in core/host.h. */
+
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "daemon/host/iommufd.h"
+#include "daemon/host/machine.h"
+#include "daemon/host/process.h"
+#include "daemon/host/worker.h"
+#include "policy/policy-file.h"
+
+typedef struct Machine {
+        Host host; /* first */
+        sd_event *event;
+        Workers *workers;
+} Machine;
+
+/* Both a timer and a watch: one event source with a callback, that is called at most once. */
+struct HostTimer {
+        sd_event_source *source;
+        HostCallback callback;
+        void *userdata;
+};
+
+struct HostWatch {
+        struct HostTimer timer;
+};
+
+static void timer_free(HostTimer *timer)
+{
+        sd_event_source_disable_unref(timer->source);
+        free(timer);
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        HostTimer *timer = userdata;
+        HostCallback callback = timer->callback;
+        void *callback_userdata = timer->userdata;
+
+        timer_free(timer);
+        callback(callback_userdata);
+        return 0;
+}
+
+static int machine_timer_start(Host *host, uint64_t usec, HostCallback callback, void *userdata, HostTimer **ret)
+{
+        Machine *machine = (Machine *)host;
+        HostTimer *timer = calloc(1, sizeof(*timer));
+        int r;
+
+        if (!timer)
+                return -ENOMEM;
+        timer->callback = callback;
+        timer->userdata = userdata;
+        r = sd_event_add_time_relative(machine->event, &timer->source, CLOCK_MONOTONIC, usec, 1, on_time, timer);
+        if (r < 0) {
+                free(timer);
+                return r;
+        }
+        *ret = timer;
+        return 0;
+}
+
+static void machine_timer_stop(Host *host, HostTimer *timer)
+{
+        if (timer)
+                timer_free(timer);
+}
+
+/* The watch stays allocated until it is unwatched: its owner still has the pointer. */
+static int on_process(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        HostWatch *watch = userdata;
+
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        watch->timer.callback(watch->timer.userdata);
+        return 0;
+}
+
+static int machine_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret)
+{
+        Machine *machine = (Machine *)host;
+        HostWatch *watch = calloc(1, sizeof(*watch));
+        int r;
+
+        if (!watch)
+                return -ENOMEM;
+        watch->timer.callback = callback;
+        watch->timer.userdata = userdata;
+        r = sd_event_add_io(machine->event, &watch->timer.source, pidfd, EPOLLIN, on_process, watch);
+        if (r < 0) {
+                free(watch);
+                return r;
+        }
+        *ret = watch;
+        return 0;
+}
+
+static void machine_process_unwatch(Host *host, HostWatch *watch)
+{
+        if (watch)
+                timer_free(&watch->timer);
+}
+
+static int machine_job_start(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret)
+{
+        return workers_start(((Machine *)host)->workers, job, done, slow, userdata, ret);
+}
+
+static void machine_job_disown(Host *host, HostJob *job)
+{
+        workers_disown(job);
+}
+
+static int machine_process_open(Host *host, pid_t pid, int *ret_pidfd)
+{
+        return process_open(pid, ret_pidfd);
+}
+
+static int machine_process_alive(Host *host, int pidfd)
+{
+        return process_alive(pidfd);
+}
+
+static int machine_process_kill(Host *host, int pidfd)
+{
+        return pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int machine_process_facts(Host *host, pid_t pid, int pidfd, ProcessFacts *ret)
+{
+        return process_read_facts(pid, pidfd, ret);
+}
+
+static int machine_memlock_get(Host *host, pid_t pid, int pidfd, MemlockLimit *ret)
+{
+        return process_memlock_get(pid, pidfd, ret);
+}
+
+static int machine_memlock_set(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit)
+{
+        return process_memlock_set(pid, pidfd, limit);
+}
+
+static int machine_memlock_used(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes)
+{
+        return process_memlock_used(pid, pidfd, ret_bytes);
+}
+
+static uint64_t machine_mem_total(Host *host)
+{
+        return process_mem_total();
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(clock, &ts);
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t machine_now(Host *host)
+{
+        return read_clock(CLOCK_REALTIME);
+}
+
+static uint64_t machine_monotonic(Host *host)
+{
+        return read_clock(CLOCK_MONOTONIC);
+}
+
+static uint64_t machine_random(Host *host)
+{
+        uint64_t n = 0;
+
+        if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != (ssize_t)sizeof(n))
+                n = read_clock(CLOCK_MONOTONIC); /* ids must differ, not be secret */
+        return n;
+}
+
+static unsigned machine_backends(Host *host)
+{
+        return access(IOMMUFD_PATH, F_OK) == 0 ? POLICY_BACKEND_IOMMUFD : 0;
+}
+
+static const HostOps machine_ops = {
+        .job_start = machine_job_start,
+        .job_disown = machine_job_disown,
+        .timer_start = machine_timer_start,
+        .timer_stop = machine_timer_stop,
+        .process_watch = machine_process_watch,
+        .process_unwatch = machine_process_unwatch,
+        .process_open = machine_process_open,
+        .process_alive = machine_process_alive,
+        .process_kill = machine_process_kill,
+        .process_facts = machine_process_facts,
+        .memlock_get = machine_memlock_get,
+        .memlock_set = machine_memlock_set,
+        .memlock_used = machine_memlock_used,
+        .mem_total = machine_mem_total,
+        .now = machine_now,
+        .monotonic = machine_monotonic,
+        .random = machine_random,
+        .backends = machine_backends,
+};
+
+int machine_new(sd_event *event, int (*confine)(void), Host **ret)
+{
+        Machine *machine = calloc(1, sizeof(*machine));
+        int r;
+
+        if (!machine)
+                return -ENOMEM;
+        machine->host.ops = &machine_ops;
+        r = workers_new(event, confine, &machine->workers);
+        if (r < 0) {
+                free(machine);
+                return r;
+        }
+        machine->event = sd_event_ref(event);
+        *ret = &machine->host;
+        return 0;
+}
+
+Host *machine_free(Host *host)
+{
+        Machine *machine = (Machine *)host;
+
+        if (!machine)
+                return NULL;
+        workers_free(machine->workers);
+        sd_event_unref(machine->event);
+        free(machine);
+        return NULL;
+}

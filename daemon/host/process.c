@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reading and limiting other processes. prlimit(2) knows pids only, so a pid is believed for as long as its pidfd says,
+ * after the act, that the process still runs: a pid cannot have been another's in between. */
+
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+
+#include "daemon/host/process.h"
+
+int process_open(pid_t pid, int *ret_pidfd)
+{
+        int fd = pidfd_open(pid, 0);
+
+        if (fd < 0)
+                return errno == EINVAL ? -ESRCH : -errno; /* EINVAL: a thread's number, not a process's */
+        *ret_pidfd = fd;
+        return 0;
+}
+
+int process_alive(int pidfd)
+{
+        struct pollfd item = { .fd = pidfd, .events = POLLIN };
+        int r = poll(&item, 1, 0);
+
+        if (r < 0)
+                return -errno;
+        if (item.revents & POLLNVAL)
+                return -EBADF;
+        return r == 0;
+}
+
+static int still_alive(int pidfd)
+{
+        int r = process_alive(pidfd);
+
+        if (r < 0)
+                return r;
+        return r > 0 ? 0 : -ESRCH;
+}
+
+static FILE *open_proc(pid_t pid, const char *name)
+{
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+        return fopen(path, "re");
+}
+
+/* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, a ")" too. */
+static int read_start_time(pid_t pid, uint64_t *ret)
+{
+        _cleanup_(fclosep) FILE *file = open_proc(pid, "stat");
+        char line[1024];
+        const char *p;
+
+        if (!file)
+                return errno == ENOENT ? -ESRCH : -errno;
+        if (!fgets(line, sizeof(line), file))
+                return -ESRCH;
+        p = strrchr(line, ')');
+        if (!p)
+                return -EIO;
+        p++;
+        for (int field = 3; field < 22; field++) {
+                p = strchr(p + 1, ' ');
+                if (!p)
+                        return -EIO;
+        }
+        errno = 0;
+        *ret = strtoull(p, NULL, 10);
+        return errno != 0 ? -errno : 0;
+}
+
+int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret)
+{
+        _cleanup_(fclosep) FILE *file = open_proc(pid, "status");
+        ProcessFacts facts = {};
+        unsigned uids[4];
+        int tgid = 0, r;
+        bool have_uids = false, have_caps = false;
+        char line[512];
+
+        if (!file)
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (fgets(line, sizeof(line), file)) {
+                unsigned long long caps;
+                char state;
+
+                if (sscanf(line, "Uid: %u %u %u %u", uids, uids + 1, uids + 2, uids + 3) == 4)
+                        have_uids = true;
+                else if (sscanf(line, "Tgid: %d", &tgid) == 1)
+                        ;
+                else if (sscanf(line, "State: %c", &state) == 1)
+                        facts.zombie = state == 'Z' || state == 'X';
+                else if (sscanf(line, "CapPrm: %llx", &caps) == 1) {
+                        facts.ipc_lock = caps & (1ULL << CAP_IPC_LOCK);
+                        have_caps = true;
+                }
+        }
+        if (!have_uids || !have_caps)
+                return -ESRCH; /* it went while it was read */
+        r = read_start_time(pid, &facts.start_time);
+        if (r < 0)
+                return r;
+        r = still_alive(pidfd);
+        if (r < 0)
+                return r;
+
+        facts.uid = uids[0];
+        facts.mixed_uids = uids[1] != uids[0] || uids[2] != uids[0] || uids[3] != uids[0];
+        facts.thread = tgid != pid;
+        *ret = facts;
+        return 0;
+}
+
+static uint64_t bytes_of_limit(rlim_t limit)
+{
+        return limit == RLIM_INFINITY ? UINT64_MAX : limit;
+}
+
+int process_memlock_get(pid_t pid, int pidfd, MemlockLimit *ret)
+{
+        struct rlimit limit;
+        int r;
+
+        if (prlimit(pid, RLIMIT_MEMLOCK, NULL, &limit) < 0)
+                return -errno;
+        r = still_alive(pidfd);
+        if (r < 0)
+                return r;
+        *ret = (MemlockLimit){ bytes_of_limit(limit.rlim_cur), bytes_of_limit(limit.rlim_max) };
+        return 0;
+}
+
+int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit)
+{
+        struct rlimit new = { .rlim_cur = limit->soft, .rlim_max = limit->hard }, old;
+        int r;
+
+        r = still_alive(pidfd);
+        if (r < 0)
+                return r;
+        if (prlimit(pid, RLIMIT_MEMLOCK, &new, &old) < 0)
+                return -errno;
+        r = still_alive(pidfd);
+        if (r < 0)
+                /* The pid may have been given to another process in between, if in one in a million: put it back. */
+                (void)prlimit(pid, RLIMIT_MEMLOCK, &old, NULL);
+        return r;
+}
+
+int process_memlock_used(pid_t pid, int pidfd, uint64_t *ret_bytes)
+{
+        _cleanup_(fclosep) FILE *file = open_proc(pid, "status");
+        unsigned long long pinned = 0, locked = 0;
+        char line[512];
+        int r;
+
+        if (!file)
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (fgets(line, sizeof(line), file))
+                if (sscanf(line, "VmPin: %llu", &pinned) != 1)
+                        (void)sscanf(line, "VmLck: %llu", &locked);
+        r = still_alive(pidfd);
+        if (r < 0)
+                return r;
+        *ret_bytes = (pinned > locked ? pinned : locked) * 1024;
+        return 0;
+}
+
+uint64_t process_mem_total(void)
+{
+        _cleanup_(fclosep) FILE *file = fopen("/proc/meminfo", "re");
+        unsigned long long kib;
+        char line[256];
+
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "MemTotal: %llu", &kib) == 1)
+                        return kib * 1024;
+        return 0;
+}

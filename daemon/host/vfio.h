@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VFIO devices by their character device: finding and opening it, and one wrapper for each ioctl, named after it.
+ * Opening never blocks; BIND and RESET may, and so run in workers. 0 or a negative errno; fds are O_CLOEXEC, the
+ * caller's. */
+
+#include "policy/util.h"
+
+/* The cdev of a device, checked against the major:minor that sysfs gives: vfioN is renumbered at each bind. -ENODEV
+ * where the device is on no VFIO driver, -ESTALE where node and sysfs do not agree. */
+int vfio_open_cdev(const char *bus, const char *name, int *ret_fd);
+
+int vfio_device_bind_iommufd(int device_fd, int iommufd);
+int vfio_device_get_info(int device_fd, uint32_t *ret_flags); /* needs a bind before */
+int vfio_device_reset(int device_fd);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Forks workers and collects their results. The child keeps one end of a socket pair and no other fd of the daemon, so
+ * that one which is stuck holds nobody else's device, bus connection or process; it dies with the daemon unless the
+ * kernel holds it. The parent learns of the end by the child's pidfd, after the result has been read: a job is done
+ * when its worker is gone, not when it says so, since a device is only then nobody's. Event loop only. */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "daemon/host/job.h"
+#include "daemon/host/worker.h"
+
+#define FDS_MAX (JOB_DEVICES_MAX + 1)
+
+struct Workers {
+        sd_event *event;
+        int (*confine)(void);
+        unsigned n_jobs;
+        HostJob *jobs;
+};
+
+struct HostJob {
+        Workers *workers;
+        HostJob *next, **prev;
+        pid_t pid;
+        int socket;
+        bool disowned;
+        bool have_result;
+        JobKind kind;
+        size_t n_devices;
+        JobResult *result;
+        JobDone done;
+        JobSlow slow;
+        void *userdata;
+        uint64_t started;
+        sd_event_source *child, *deadline, *slow_timer;
+};
+
+/* The result and its fds as one message. Which row an fd belongs to follows from the order: iommufd, then devices. */
+static int send_result(int fd, JobResult *result)
+{
+        union {
+                char buffer[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+                struct cmsghdr align;
+        } control = {};
+        int fds[FDS_MAX];
+        size_t n = 0;
+        struct iovec iov = { result, sizeof(*result) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        if (result->iommufd >= 0)
+                fds[n++] = result->iommufd;
+        for (size_t i = 0; i < result->n_devices; i++)
+                if (result->devices[i].fd >= 0)
+                        fds[n++] = result->devices[i].fd;
+        if (n > 0) {
+                struct cmsghdr *header;
+
+                message.msg_control = &control;
+                message.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+                header = CMSG_FIRSTHDR(&message);
+                header->cmsg_level = SOL_SOCKET;
+                header->cmsg_type = SCM_RIGHTS;
+                header->cmsg_len = CMSG_LEN(sizeof(int) * n);
+                memcpy(CMSG_DATA(header), fds, sizeof(int) * n);
+        }
+        return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Replaces the child's fd numbers in the result by the ones received. Whatever does not fit is closed: -EBADMSG. */
+static int adopt_fds(JobResult *result, const int *fds, size_t n)
+{
+        size_t used = 0;
+
+        if (result->iommufd >= 0)
+                result->iommufd = used < n ? fds[used++] : -EBADF;
+        for (size_t i = 0; i < ELEMENTSOF(result->devices); i++) {
+                bool has = i < result->n_devices && result->devices[i].fd >= 0;
+
+                result->devices[i].fd = has && used < n ? fds[used++] : -EBADF;
+        }
+        for (size_t i = used; i < n; i++)
+                (void)close(fds[i]);
+        return used == n ? 0 : -EBADMSG;
+}
+
+static int receive_result(HostJob *job)
+{
+        union {
+                char buffer[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+                struct cmsghdr align;
+        } control;
+        struct iovec iov = { job->result, sizeof(*job->result) };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        int fds[FDS_MAX];
+        size_t n_fds = 0;
+        ssize_t n;
+
+        n = recvmsg(job->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n < 0)
+                return -errno;
+        for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+                size_t count;
+
+                if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+                        continue;
+                count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < count && n_fds < FDS_MAX; i++)
+                        memcpy(fds + n_fds++, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+        }
+        if ((size_t)n != sizeof(*job->result) || job->result->n_devices != job->n_devices) {
+                for (size_t i = 0; i < n_fds; i++)
+                        (void)close(fds[i]);
+                job_result_init(job->result, job->n_devices);
+                return n == 0 ? -ENODATA : -EBADMSG;
+        }
+        return adopt_fds(job->result, fds, n_fds);
+}
+
+static HostJob *job_free(HostJob *job)
+{
+        if (!job)
+                return NULL;
+        if (job->prev) {
+                *job->prev = job->next;
+                if (job->next)
+                        job->next->prev = job->prev;
+                job->workers->n_jobs--;
+        }
+        sd_event_source_disable_unref(job->child);
+        sd_event_source_disable_unref(job->deadline);
+        sd_event_source_disable_unref(job->slow_timer);
+        job->socket = safe_close(job->socket);
+        if (job->result) {
+                job_result_close(job->result);
+                free(job->result);
+        }
+        free(job);
+        return NULL;
+}
+
+static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+        HostJob *job = userdata;
+        JobResult *result = job->result;
+        int r;
+
+        job_result_init(result, job->n_devices);
+        r = receive_result(job);
+        if (r < 0) {
+                job_result_close(result);
+                job_result_init(result, job->n_devices);
+                result->error = r == -ENODATA || r == -EAGAIN ? EIO : -r;
+                if (info->si_code == CLD_EXITED)
+                        (void)snprintf(result->text, sizeof(result->text), "the worker exited with status %d",
+                                       info->si_status);
+                else
+                        (void)snprintf(result->text, sizeof(result->text), "the worker was ended by signal %d%s",
+                                       info->si_status,
+                                       info->si_status == SIGSYS ? " (its seccomp filter)" : "");
+        }
+        if (!job->disowned)
+                job->done(job->userdata, result);
+        job_free(job);
+        return 0;
+}
+
+static int on_slow(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        HostJob *job = userdata;
+
+        if (!job->disowned && job->slow)
+                job->slow(job->userdata, JOB_SLOW_USEC);
+        return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        HostJob *job = userdata;
+
+        (void)sd_event_source_send_child_signal(job->child, SIGKILL, NULL, 0);
+        return 0;
+}
+
+/* The child. Never returns. */
+static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int fd, pid_t parent)
+{
+        JobResult result;
+        sigset_t none;
+
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(EXIT_FAILURE);
+        if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
+                _exit(EXIT_FAILURE);
+        if (close_range(4, ~0U, 0) < 0)
+                _exit(EXIT_FAILURE);
+        for (int signal_number = 1; signal_number < NSIG; signal_number++)
+                (void)signal(signal_number, SIG_DFL);
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)prctl(PR_SET_NAME, "vfiobroker-work");
+        if (workers->confine && workers->confine() < 0)
+                _exit(EXIT_FAILURE);
+
+        job_result_init(&result, job->n_devices);
+        job_run(job, &result);
+        _exit(send_result(3, &result) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+int workers_new(sd_event *event, int (*confine)(void), Workers **ret)
+{
+        Workers *workers = calloc(1, sizeof(*workers));
+
+        if (!workers)
+                return -ENOMEM;
+        workers->event = sd_event_ref(event);
+        workers->confine = confine;
+        *ret = workers;
+        return 0;
+}
+
+Workers *workers_free(Workers *workers)
+{
+        if (!workers)
+                return NULL;
+        while (workers->jobs)
+                job_free(workers->jobs);
+        sd_event_unref(workers->event);
+        free(workers);
+        return NULL;
+}
+
+int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow slow, void *userdata, HostJob **ret)
+{
+        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+        pid_t parent = getpid();
+        HostJob *job;
+        int pair[2], r;
+
+        if (workers->n_jobs >= WORKERS_MAX)
+                return -EAGAIN;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        ours = pair[0];
+        theirs = pair[1];
+
+        job = calloc(1, sizeof(*job));
+        if (!job)
+                return -ENOMEM;
+        job->socket = -EBADF;
+        job->workers = workers;
+        job->kind = request->kind;
+        job->n_devices = request->n_devices;
+        job->done = done;
+        job->slow = slow;
+        job->userdata = userdata;
+        job->result = calloc(1, sizeof(*job->result));
+        if (!job->result) {
+                job_free(job);
+                return -ENOMEM;
+        }
+        job_result_init(job->result, job->n_devices);
+
+        job->pid = fork();
+        if (job->pid < 0) {
+                r = -errno;
+                job_free(job);
+                return r;
+        }
+        if (job->pid == 0)
+                work(workers, request, theirs, parent);
+        job->socket = TAKE_FD(ours);
+
+        r = sd_event_add_child(workers->event, &job->child, job->pid, WEXITED, on_child, job);
+        if (r >= 0)
+                r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC, JOB_SLOW_USEC, 0,
+                                               on_slow, job);
+        if (r >= 0)
+                r = sd_event_add_time_relative(workers->event, &job->deadline, CLOCK_MONOTONIC, WORKER_DEADLINE_USEC,
+                                               0, on_deadline, job);
+        if (r < 0) {
+                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. */
+                (void)kill(job->pid, SIGKILL);
+                if (!job->child)
+                        (void)waitpid(job->pid, NULL, WNOHANG);
+                job_free(job);
+                return r;
+        }
+
+        job->next = workers->jobs;
+        if (job->next)
+                job->next->prev = &job->next;
+        job->prev = &workers->jobs;
+        workers->jobs = job;
+        workers->n_jobs++;
+        *ret = job;
+        return 0;
+}
+
+void workers_disown(HostJob *job)
+{
+        job->disowned = true;
+}

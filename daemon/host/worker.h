@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Workers: each job runs in a forked process of its own, since a thread that is stuck in the kernel would keep the
+ * daemon from exiting, and its result comes back over a socket with the fds that it opened. A worker that cannot be
+ * killed costs its own lease only. */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/core/host.h"
+
+#define WORKERS_MAX          64                   /* at once; more are refused with -EAGAIN */
+#define WORKER_DEADLINE_USEC (60 * USEC_PER_SEC)  /* then SIGKILL, which reaches it once the kernel lets it */
+
+typedef struct Workers Workers;
+
+/* `confine` is called in each worker before its job and must narrow it down or fail; NULL in tests. */
+int workers_new(sd_event *event, int (*confine)(void), Workers **ret);
+Workers *workers_free(Workers *workers); /* disowns what still runs */
+
+int workers_start(Workers *workers, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret);
+void workers_disown(HostJob *job);
+
+DEFINE_CLEANUP(Workers *, workers_free)
