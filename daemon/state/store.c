@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Records in files: INI, read back with iniparser. Strings that a client chose are encoded as D-Bus path elements, so
+ * that none can end a line, open a section or pass for another key; numbers are decimal. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <iniparser/iniparser.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-id128.h>
+
+#include "daemon/state/store.h"
+
+#define FORMAT_VERSION 1
+#define NAME_SIZE      320 /* an encoded device id: at most three bytes for each of its own */
+
+struct Store {
+        int leases;  /* folders */
+        int devices;
+        char *folder;
+        char boot[SD_ID128_STRING_MAX];
+};
+
+static int silent(const char *format, ...)
+{
+        return 0;
+}
+
+/* A file name out of an id: path separators and dots are encoded. */
+static int encode_name(const char *id, char ret[static NAME_SIZE])
+{
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = sd_bus_path_encode("/", id, &path);
+        if (r < 0)
+                return r;
+        if (strlen(path + 1) >= NAME_SIZE)
+                return -ENAMETOOLONG;
+        strcpy(ret, path + 1);
+        return 0;
+}
+
+static int put_string(FILE *file, const char *key, const char *value)
+{
+        char encoded[1024];
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = sd_bus_path_encode("/", value, &path);
+        if (r < 0)
+                return r;
+        if (strlen(path) > sizeof(encoded) - 100)
+                return -E2BIG; /* iniparser reads lines of 1024 bytes */
+        (void)fprintf(file, "%s = %s\n", key, path + 1);
+        return 0;
+}
+
+static void put_number(FILE *file, const char *key, uint64_t value)
+{
+        (void)fprintf(file, "%s = %" PRIu64 "\n", key, value);
+}
+
+typedef int (*WriteRecord)(FILE *file, const void *object);
+
+static int put_file(Store *store, int folder, const char *id, WriteRecord write_record, const void *object)
+{
+        _cleanup_(fclosep) FILE *file = NULL;
+        char name[NAME_SIZE], temporary[NAME_SIZE + 8];
+        int fd, r;
+
+        r = encode_name(id, name);
+        if (r < 0)
+                return r;
+        (void)snprintf(temporary, sizeof(temporary), ".%s.new", name);
+        fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        file = fdopen(fd, "w");
+        if (!file) {
+                r = -errno;
+                (void)close(fd);
+                return r;
+        }
+
+        (void)fprintf(file, "[record]\nversion = %d\nboot = %s\n", FORMAT_VERSION, store->boot);
+        r = write_record(file, object);
+        if (r >= 0 && fflush(file) != 0)
+                r = -errno;
+        if (r >= 0 && ferror(file))
+                r = -EIO;
+        if (r >= 0 && renameat(folder, temporary, folder, name) < 0)
+                r = -errno;
+        if (r < 0)
+                (void)unlinkat(folder, temporary, 0);
+        return r;
+}
+
+static void drop_file(int folder, const char *id)
+{
+        char name[NAME_SIZE];
+
+        if (encode_name(id, name) >= 0)
+                (void)unlinkat(folder, name, 0);
+}
+
+static int write_lease(FILE *file, const void *object)
+{
+        const Lease *lease = object;
+        const Holder *holder = lease->holder;
+        unsigned n = 0;
+        int r;
+
+        r = put_string(file, "id", lease->id);
+        if (r >= 0)
+                r = put_string(file, "tenant", lease->tenant->name);
+        if (r >= 0)
+                r = put_string(file, "label", lease->label);
+        if (r >= 0)
+                r = put_string(file, "unit", lease->unit);
+        if (r < 0)
+                return r;
+        (void)fprintf(file, "state = %s\nlifetime = %s\n", lease_state_to_string(lease->state),
+                      lease_lifetime_to_string(lease->lifetime));
+        put_number(file, "backend", lease->backend);
+        put_number(file, "pid", (uint64_t)lease->pid);
+        put_number(file, "uid", lease->uid);
+        put_number(file, "start-time", holder ? holder->start_time : 0);
+        put_number(file, "memlock", lease->memlock);
+        put_number(file, "slack", lease->slack);
+        put_number(file, "base-known", holder && holder->base_known);
+        put_number(file, "base-soft", holder ? holder->base.soft : 0);
+        put_number(file, "base-hard", holder ? holder->base.hard : 0);
+        put_number(file, "since", lease->since);
+        put_number(file, "reset", lease->reset);
+        put_number(file, "restore-driver", lease->restore_driver);
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                const Device *device = lease->devices[i];
+
+                if (lease->settled[i])
+                        continue;
+                (void)fprintf(file, "\n[device.%u]\n", n++);
+                r = put_string(file, "id", device->info.id);
+                if (r >= 0)
+                        r = put_string(file, "prior-driver", device->prior_driver);
+                if (r < 0)
+                        return r;
+                put_number(file, "prior-known", device->prior_known);
+        }
+        return 0;
+}
+
+static int write_device(FILE *file, const void *object)
+{
+        const Device *device = object;
+        int r;
+
+        r = put_string(file, "id", device->info.id);
+        if (r >= 0)
+                r = put_string(file, "prior-driver", device->prior_driver);
+        if (r >= 0)
+                r = put_string(file, "reason", device->state_reason);
+        if (r < 0)
+                return r;
+        put_number(file, "prior-known", device->prior_known);
+        put_number(file, "quarantined", device->state == DEVICE_QUARANTINED);
+        return 0;
+}
+
+static int store_lease_put(void *userdata, const Lease *lease)
+{
+        Store *store = userdata;
+
+        return put_file(store, store->leases, lease->id, write_lease, lease);
+}
+
+static void store_lease_drop(void *userdata, const char *id)
+{
+        drop_file(((Store *)userdata)->leases, id);
+}
+
+static int store_device_put(void *userdata, const Device *device)
+{
+        Store *store = userdata;
+
+        return put_file(store, store->devices, device->info.id, write_device, device);
+}
+
+static void store_device_drop(void *userdata, const char *id)
+{
+        drop_file(((Store *)userdata)->devices, id);
+}
+
+const BrokerStore store_ops = {
+        .lease_put = store_lease_put,
+        .lease_drop = store_lease_drop,
+        .device_put = store_device_put,
+        .device_drop = store_device_drop,
+};
+
+/* --- reading ------------------------------------------------------------------------------------------------- */
+
+/* Each reader keeps the first error in *r and does nothing once there is one. */
+static const char *get_raw(const dictionary *record, const char *section, const char *key, int *r)
+{
+        const char *value;
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "%s:%s", section, key);
+        value = *r < 0 ? NULL : iniparser_getstring(record, name, NULL);
+        if (!value && *r >= 0)
+                *r = -EBADMSG;
+        return value;
+}
+
+static void get_string(const dictionary *record, const char *section, const char *key, char *ret, size_t size, int *r)
+{
+        const char *value = get_raw(record, section, key, r);
+        _cleanup_free_ char *path = NULL, *decoded = NULL;
+        int k;
+
+        if (!value)
+                return;
+        if (asprintf(&path, "/%s", value) < 0) {
+                *r = -ENOMEM;
+                return;
+        }
+        k = sd_bus_path_decode(path, "/", &decoded);
+        if (k <= 0 || strlen(decoded) >= size) {
+                *r = k < 0 ? k : -EBADMSG;
+                return;
+        }
+        strcpy(ret, decoded);
+}
+
+static uint64_t get_number(const dictionary *record, const char *section, const char *key, uint64_t max, int *r)
+{
+        const char *value = get_raw(record, section, key, r);
+        unsigned long long n;
+        char *end;
+
+        if (!value)
+                return 0;
+        errno = 0;
+        n = strtoull(value, &end, 10);
+        if (errno != 0 || end == value || *end || n > max || value[0] == '-')
+                *r = -EBADMSG;
+        return n;
+}
+
+static int read_lease(const dictionary *record, LeaseRecord *ret)
+{
+        LeaseRecord lease = {};
+        const char *word;
+        int r = 0;
+
+        get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
+        get_string(record, "record", "tenant", lease.tenant, sizeof(lease.tenant), &r);
+        get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
+        get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
+        word = get_raw(record, "record", "state", &r);
+        if (word)
+                r = lease_state_from_string(word, &lease.state);
+        word = get_raw(record, "record", "lifetime", &r);
+        if (word)
+                r = lease_lifetime_from_string(word, &lease.lifetime);
+        lease.backend = (unsigned)get_number(record, "record", "backend", POLICY_BACKEND_ALL, &r);
+        lease.pid = (pid_t)get_number(record, "record", "pid", INT_MAX, &r);
+        lease.uid = (uid_t)get_number(record, "record", "uid", UINT32_MAX, &r);
+        lease.start_time = get_number(record, "record", "start-time", UINT64_MAX, &r);
+        lease.memlock = get_number(record, "record", "memlock", UINT64_MAX, &r);
+        lease.slack = get_number(record, "record", "slack", UINT64_MAX, &r);
+        lease.base_known = get_number(record, "record", "base-known", 1, &r);
+        lease.base.soft = get_number(record, "record", "base-soft", UINT64_MAX, &r);
+        lease.base.hard = get_number(record, "record", "base-hard", UINT64_MAX, &r);
+        lease.since = get_number(record, "record", "since", UINT64_MAX, &r);
+        lease.reset = (PolicyReset)get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
+        lease.restore_driver = get_number(record, "record", "restore-driver", 1, &r);
+
+        for (unsigned i = 0; r >= 0 && i < JOB_DEVICES_MAX; i++) {
+                char section[32];
+
+                (void)snprintf(section, sizeof(section), "device.%u", i);
+                if (!iniparser_find_entry(record, section))
+                        break;
+                get_string(record, section, "id", lease.devices[i].id, sizeof(lease.devices[i].id), &r);
+                get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
+                           sizeof(lease.devices[i].prior_driver), &r);
+                lease.devices[i].prior_known = get_number(record, section, "prior-known", 1, &r);
+                lease.n_devices++;
+        }
+        if (r >= 0)
+                *ret = lease;
+        return r;
+}
+
+static int read_device(const dictionary *record, DeviceRecord *ret)
+{
+        DeviceRecord device = {};
+        int r = 0;
+
+        get_string(record, "record", "id", device.id, sizeof(device.id), &r);
+        get_string(record, "record", "prior-driver", device.prior_driver, sizeof(device.prior_driver), &r);
+        get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
+        device.prior_known = get_number(record, "record", "prior-known", 1, &r);
+        device.quarantined = get_number(record, "record", "quarantined", 1, &r);
+        if (r >= 0)
+                *ret = device;
+        return r;
+}
+
+static int restore_lease(Broker *broker, const dictionary *record)
+{
+        LeaseRecord lease;
+        int r;
+
+        r = read_lease(record, &lease);
+        return r < 0 ? r : broker_restore_lease(broker, &lease);
+}
+
+static int restore_device(Broker *broker, const dictionary *record)
+{
+        DeviceRecord device;
+        int r;
+
+        r = read_device(record, &device);
+        return r < 0 ? r : broker_restore_device(broker, &device);
+}
+
+static bool is_current(const Store *store, const dictionary *record)
+{
+        const char *version = iniparser_getstring(record, "record:version", "");
+        const char *boot = iniparser_getstring(record, "record:boot", "");
+
+        return atoi(version) == FORMAT_VERSION && streq(boot, store->boot);
+}
+
+static int load_folder(Store *store, Broker *broker, int folder, const char *name,
+                       int (*restore)(Broker *broker, const dictionary *record))
+{
+        struct dirent **entries = NULL;
+        int n, loaded = 0;
+
+        n = scandirat(folder, ".", &entries, NULL, alphasort);
+        if (n < 0)
+                return -errno;
+        for (int i = 0; i < n; i++) {
+                const char *file = entries[i]->d_name;
+                char path[PATH_MAX];
+                dictionary *record;
+                int r = -EBADMSG;
+
+                if (file[0] != '.') {
+                        (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, name, file);
+                        record = iniparser_load(path);
+                        if (record && is_current(store, record))
+                                r = restore(broker, record);
+                        if (record)
+                                iniparser_freedict(record);
+                        if (r >= 0)
+                                loaded++;
+                        else
+                                (void)unlinkat(folder, file, 0);
+                } else if (!streq(file, ".") && !streq(file, ".."))
+                        (void)unlinkat(folder, file, 0); /* a temporary file that a crash left */
+                free(entries[i]);
+        }
+        free(entries);
+        return loaded;
+}
+
+int store_load(Store *store, Broker *broker)
+{
+        int r;
+
+        iniparser_set_error_callback(silent);
+        r = load_folder(store, broker, store->devices, "devices", restore_device);
+        if (r >= 0)
+                r = load_folder(store, broker, store->leases, "leases", restore_lease);
+        iniparser_set_error_callback(NULL);
+        return r;
+}
+
+static int open_folder(const char *folder, const char *name)
+{
+        char path[PATH_MAX];
+        int fd;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+int store_new(const char *folder, Store **ret)
+{
+        _cleanup_(store_freep) Store *store = calloc(1, sizeof(*store));
+        sd_id128_t boot;
+        int r;
+
+        if (!store)
+                return -ENOMEM;
+        store->leases = store->devices = -EBADF;
+        store->folder = strdup(folder);
+        if (!store->folder)
+                return -ENOMEM;
+        r = sd_id128_get_boot(&boot);
+        if (r < 0)
+                return r;
+        (void)sd_id128_to_string(boot, store->boot);
+        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        store->leases = open_folder(folder, "leases");
+        if (store->leases < 0)
+                return store->leases;
+        store->devices = open_folder(folder, "devices");
+        if (store->devices < 0)
+                return store->devices;
+        *ret = TAKE_PTR(store);
+        return 0;
+}
+
+Store *store_free(Store *store)
+{
+        if (!store)
+                return NULL;
+        store->leases = safe_close(store->leases);
+        store->devices = safe_close(store->devices);
+        free(store->folder);
+        free(store);
+        return NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What survives a restart of the daemon: one small file for each lease, and for each device that is quarantined or has a
+ * driver to go back to, below the runtime directory. Written whole to a temporary name and renamed, so that a reader
+ * finds the old or the new one. The folder is a tmpfs: it does not survive the machine, and neither does what it tells
+ * of; the boot id in each record says so in case it does. Event loop only. */
+
+#include "daemon/core/broker.h"
+
+typedef struct Store Store;
+
+extern const BrokerStore store_ops; /* with a Store * as userdata */
+
+/* `folder` is made where it is missing, with mode 0755, its sub-folders with 0700. 0 or a negative errno. */
+int store_new(const char *folder, Store **ret);
+Store *store_free(Store *store);
+
+/* Gives all records of this boot to the broker, devices first, and removes what cannot be read or belongs to an earlier
+ * boot, or to a device that is gone. Returns the number of leases taken over, or a negative errno. */
+int store_load(Store *store, Broker *broker);
+
+DEFINE_CLEANUP(Store *, store_free)
