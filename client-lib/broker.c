@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The connection to the broker, and the frame of every public call: begin, call, end. The caller's handle
+ * owns one reference and each lease handle one more, so that either may be freed first; the bus itself is
+ * closed with the caller's handle. Runs on whatever one thread the caller uses. */
+
+#include <stdarg.h>
+
+#include "client-lib/internal.h"
+
+static const struct vfiobroker_error no_error = { .name = "", .text = "" };
+
+struct vfiobroker *broker_ref(struct vfiobroker *broker)
+{
+        broker->n_ref++;
+        return broker;
+}
+
+struct vfiobroker *broker_unref(struct vfiobroker *broker)
+{
+        if (!broker || --broker->n_ref > 0)
+                return NULL;
+
+        sd_bus_flush_close_unref(broker->bus);
+        sd_bus_error_free(&broker->error);
+        free(broker);
+        return NULL;
+}
+
+/* Waits until the bus has answered, so that a failure is open's and not the first call's. */
+static int broker_new(sd_bus *bus, struct vfiobroker **ret)
+{
+        struct vfiobroker *broker;
+        const char *name;
+        int r;
+
+        r = sd_bus_get_unique_name(bus, &name);
+        if (r < 0)
+                return r;
+
+        broker = calloc(1, sizeof(*broker));
+        if (!broker)
+                return -ENOMEM;
+
+        broker->n_ref = 1;
+        broker->bus = sd_bus_ref(bus);
+        broker->last_error = no_error;
+        *ret = broker;
+        return 0;
+}
+
+_public_ int vfiobroker_open_system(struct vfiobroker **ret)
+{
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        struct vfiobroker *broker;
+        int r;
+
+        if (!ret)
+                return -EINVAL;
+
+        r = sd_bus_open_system_with_description(&bus, "vfiobroker-client");
+        if (r < 0)
+                return r;
+
+        r = broker_new(bus, &broker);
+        if (r < 0)
+                return r;
+
+        /* The handle has its own reference: closing ours would close the connection. */
+        bus = sd_bus_unref(bus);
+        *ret = broker;
+        return 0;
+}
+
+_public_ int vfiobroker_open_bus_address(const char *address, struct vfiobroker **ret)
+{
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        struct vfiobroker *broker;
+        int r;
+
+        if (!address || !ret)
+                return -EINVAL;
+
+        r = sd_bus_new(&bus);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_set_address(bus, address);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_set_bus_client(bus, true);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_negotiate_fds(bus, true);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+
+        r = broker_new(bus, &broker);
+        if (r < 0)
+                return r;
+
+        bus = sd_bus_unref(bus);
+        *ret = broker;
+        return 0;
+}
+
+_public_ struct vfiobroker *vfiobroker_close(struct vfiobroker *broker)
+{
+        if (!broker)
+                return NULL;
+
+        broker->bus = sd_bus_flush_close_unref(broker->bus);
+        return broker_unref(broker);
+}
+
+_public_ const struct vfiobroker_error *vfiobroker_last_error(const struct vfiobroker *broker)
+{
+        return broker ? &broker->last_error : &no_error;
+}
+
+int broker_begin(struct vfiobroker *broker)
+{
+        if (!broker)
+                return -EINVAL;
+
+        sd_bus_error_free(&broker->error);
+        broker->last_error = no_error;
+        return broker->bus ? 0 : broker_error(broker, ENOTCONN, "The connection to the broker is closed");
+}
+
+int broker_end(struct vfiobroker *broker, int r)
+{
+        if (r >= 0 || !broker)
+                return r;
+
+        if (!sd_bus_error_is_set(&broker->error))
+                (void)sd_bus_error_set_errno(&broker->error, r);
+        broker->last_error.name = strempty(broker->error.name);
+        broker->last_error.text = strempty(broker->error.message);
+        return r;
+}
+
+int broker_error(struct vfiobroker *broker, int error, const char *format, ...)
+{
+        va_list ap;
+
+        sd_bus_error_free(&broker->error);
+        va_start(ap, format);
+        (void)sd_bus_error_set_errnofv(&broker->error, error, format, ap);
+        va_end(ap);
+        return -error;
+}
+
+int broker_call_new(struct vfiobroker *broker, const char *path, const char *interface, const char *member,
+                    sd_bus_message **ret)
+{
+        return sd_bus_message_new_method_call(broker->bus, ret, BROKER_NAME, path, interface, member);
+}
+
+int broker_call(struct vfiobroker *broker, sd_bus_message *call, uint64_t timeout_usec,
+                const char *signature, sd_bus_message **ret_reply)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_call(broker->bus, call, timeout_usec, &broker->error, &reply);
+        if (r < 0)
+                return sd_bus_error_is_set(&broker->error) ? -error_to_errno(&broker->error) : r;
+
+        if (!sd_bus_message_has_signature(reply, signature))
+                return broker_error(broker, EBADMSG,
+                                    "The broker's answer to %s has the signature '%s', not '%s'",
+                                    sd_bus_message_get_member(call),
+                                    sd_bus_message_get_signature(reply, true), signature);
+
+        if (ret_reply)
+                *ret_reply = TAKE_PTR(reply);
+        return 0;
+}
+
+int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
+                        const char *const *arguments)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, member, &call);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; arguments[i]; i++) {
+                r = sd_bus_message_append(call, "s", arguments[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        return broker_call(broker, call, timeout_usec, "", NULL);
+}
+
+int broker_release_path(struct vfiobroker *broker, const char *path)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = broker_call_new(broker, path, BROKER_LEASE, "Release", &call);
+        if (r < 0)
+                return r;
+
+        return broker_call(broker, call, CALL_SLOW_TIMEOUT_USEC, "", NULL);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of libvfiobroker share and its users never see: the connection, the frame that every public
+ * call has (begin, call, end), and the making of lease handles. */
+
+#include <systemd/sd-bus.h>
+
+#include "client-lib/vfiobroker.h"
+#include "policy/util.h"
+
+#define _public_ __attribute__((visibility("default")))
+
+#define BROKER_NAME          "org.vfiobroker1"
+#define BROKER_MANAGER_PATH  "/org/vfiobroker1"
+#define BROKER_DEVICE_PREFIX "/org/vfiobroker1/device"
+#define BROKER_GROUP_PREFIX  "/org/vfiobroker1/group"
+#define BROKER_LEASE_PREFIX  "/org/vfiobroker1/lease"
+#define BROKER_MANAGER       "org.vfiobroker1.Manager"
+#define BROKER_DEVICE        "org.vfiobroker1.Device"
+#define BROKER_LEASE         "org.vfiobroker1.Lease"
+
+/* Time for a call that only asks, and for one that waits for drivers and resets. */
+#define CALL_TIMEOUT_USEC      (25 * USEC_PER_SEC)
+#define CALL_SLOW_TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+/* The connection. Owned by the caller's handle and by each lease of it; `bus` is NULL once the caller
+ * closed. */
+struct vfiobroker {
+        size_t n_ref;
+        sd_bus *bus;
+        sd_bus_error error;
+        struct vfiobroker_error last_error;
+};
+
+struct vfiobroker *broker_ref(struct vfiobroker *broker);
+struct vfiobroker *broker_unref(struct vfiobroker *broker);
+
+/* Opens a public call: forgets the last error. -EINVAL for NULL, -ENOTCONN where the connection was closed.
+ */
+int broker_begin(struct vfiobroker *broker);
+
+/* Closes a public call with its result: returns it, and where it is an error publishes the error's name and
+ * text, those of errno where nobody set better ones. */
+int broker_end(struct vfiobroker *broker, int r);
+
+/* Sets the text of a local error and returns -error. */
+int broker_error(struct vfiobroker *broker, int error, const char *format, ...) _printf_(3, 4);
+
+/* Makes a call to a method of the broker's object at `path`. */
+int broker_call_new(struct vfiobroker *broker, const char *path, const char *interface, const char *member,
+                    sd_bus_message **ret);
+
+/* Sends and waits. A refusal becomes its errno by errors.c and stays in broker->error. ret_reply may be
+ * NULL. The reply must have the signature, else -EBADMSG. */
+int broker_call(struct vfiobroker *broker, sd_bus_message *call, uint64_t timeout_usec,
+                const char *signature, sd_bus_message **ret_reply);
+
+/* A Manager method with string arguments (NULL-terminated) and an answer that is empty. */
+int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
+                        const char *const *arguments);
+
+/* Release of the lease with that object path. */
+int broker_release_path(struct vfiobroker *broker, const char *path);
+
+/* The errno (positive) that a D-Bus error stands for. */
+int error_to_errno(const sd_bus_error *error);
+
+DEFINE_CLEANUP(struct vfiobroker_lease *, vfiobroker_lease_free)
+DEFINE_CLEANUP(struct vfiobroker_device *, vfiobroker_device_free)
+DEFINE_CLEANUP(struct vfiobroker_device_list *, vfiobroker_device_list_free)
+DEFINE_CLEANUP(struct vfiobroker_lease_list *, vfiobroker_lease_list_free)
+
+/* A lease handle without fds; takes a reference of the broker. */
+int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
+              struct vfiobroker_lease **ret);
+
+/* Adds a row with a duplicate of `fd`, which stays the caller's. Refuses (-EPROTO) an unknown kind and an fd
+ * that is no character device open for reading and writing, with the text set. */
+int lease_add_fd(struct vfiobroker_lease *lease, const char *kind, const char *id, int fd);
+
+/* Whether the rows are what a lease of `devices` must have; -EPROTO with the text set. */
+int lease_check(struct vfiobroker_lease *lease, const char *const *devices);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The lease handle: owns duplicates of the fds that came with the grant until they are taken, and a
+ * reference of the connection. What the broker sent is checked here before the caller sees any of it: the
+ * rows' kinds and order, the devices against what was asked for, and that each fd is a device node open for
+ * reading and writing. Runs on the one thread of its connection. */
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "client-lib/internal.h"
+
+struct vfiobroker_lease {
+        struct vfiobroker *broker;
+        char *path;
+        char *backend;
+        struct vfiobroker_fd *fds;
+        size_t n_fds;
+        bool released;
+};
+
+static const char *const kind_table[] = {
+        [VFIOBROKER_FD_IOMMUFD] = "iommufd",
+        [VFIOBROKER_FD_CONTAINER] = "container",
+        [VFIOBROKER_FD_GROUP] = "group",
+        [VFIOBROKER_FD_DEVICE] = "device",
+};
+
+static int kind_from_string(const char *s)
+{
+        for (size_t i = VFIOBROKER_FD_IOMMUFD; i < ELEMENTSOF(kind_table); i++)
+                if (streq(kind_table[i], s))
+                        return (int)i;
+
+        return -EPROTO;
+}
+
+int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
+              struct vfiobroker_lease **ret)
+{
+        _cleanup_(vfiobroker_lease_freep) struct vfiobroker_lease *lease = NULL;
+
+        lease = calloc(1, sizeof(*lease));
+        if (!lease)
+                return -ENOMEM;
+
+        lease->broker = broker_ref(broker);
+        lease->path = strdup(path);
+        lease->backend = strdup(backend);
+        if (!lease->path || !lease->backend)
+                return -ENOMEM;
+
+        *ret = TAKE_PTR(lease);
+        return 0;
+}
+
+static int check_fd(struct vfiobroker *broker, const char *kind, const char *id, int fd)
+{
+        struct stat st;
+        int flags;
+
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return -errno;
+
+        if (!S_ISCHR(st.st_mode))
+                return broker_error(broker, EPROTO,
+                                    "The broker sent something that is no device node as %s %s", kind, id);
+        if ((flags & O_ACCMODE) != O_RDWR || (flags & O_PATH))
+                return broker_error(broker, EPROTO, "The broker sent %s %s not open for reading and writing",
+                                    kind, id);
+        return 0;
+}
+
+int lease_add_fd(struct vfiobroker_lease *lease, const char *kind, const char *id, int fd)
+{
+        _cleanup_close_ int copy = -EBADF;
+        struct vfiobroker_fd *fds;
+        char *id_copy;
+        int k, r;
+
+        k = kind_from_string(kind);
+        if (k < 0)
+                return broker_error(lease->broker, EPROTO, "The broker sent an fd of the unknown kind '%s'",
+                                    kind);
+
+        r = check_fd(lease->broker, kind, id, fd);
+        if (r < 0)
+                return r;
+
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+
+        fds = reallocarray(lease->fds, lease->n_fds + 1, sizeof(*fds));
+        if (!fds)
+                return -ENOMEM;
+        lease->fds = fds;
+
+        id_copy = strdup(id);
+        if (!id_copy)
+                return -ENOMEM;
+
+        lease->fds[lease->n_fds++] = (struct vfiobroker_fd){
+                .kind = (enum vfiobroker_fd_kind)k,
+                .id = id_copy,
+                .fd = TAKE_FD(copy),
+        };
+        return 0;
+}
+
+static bool is_plain_id(const char *device)
+{
+        return strncmp(device, "group:", 6) != 0 && strncmp(device, "pool:", 5) != 0;
+}
+
+/* Where only device ids were asked for, exactly these must have come, in their order. */
+static int check_devices(struct vfiobroker_lease *lease, const struct vfiobroker_fd *rows, size_t n_rows,
+                         const char *const *devices)
+{
+        size_t n = 0;
+
+        if (n_rows == 0)
+                return broker_error(lease->broker, EPROTO, "The broker granted a lease without a device");
+
+        for (; devices[n]; n++)
+                if (!is_plain_id(devices[n]))
+                        return 0;
+
+        if (n != n_rows)
+                return broker_error(lease->broker, EPROTO,
+                                    "The broker sent %zu devices where %zu were asked for", n_rows, n);
+
+        for (size_t i = 0; i < n; i++)
+                if (!streq(rows[i].id, devices[i]))
+                        return broker_error(lease->broker, EPROTO,
+                                            "The broker sent device %s where %s was asked for", rows[i].id,
+                                            devices[i]);
+        return 0;
+}
+
+int lease_check(struct vfiobroker_lease *lease, const char *const *devices)
+{
+        enum vfiobroker_fd_kind context;
+        size_t n_contexts = 0, n_groups = 0;
+
+        if (streq(lease->backend, "iommufd"))
+                context = VFIOBROKER_FD_IOMMUFD;
+        else if (streq(lease->backend, "group"))
+                context = VFIOBROKER_FD_CONTAINER;
+        else
+                return broker_error(lease->broker, EPROTO, "The broker granted the unknown backend '%s'",
+                                    lease->backend);
+
+        while (n_contexts < lease->n_fds && lease->fds[n_contexts].kind == context)
+                n_contexts++;
+        if (n_contexts == 0 || (context == VFIOBROKER_FD_IOMMUFD && n_contexts != 1))
+                return broker_error(lease->broker, EPROTO,
+                                    "The broker sent %zu fds of the kind '%s', first in the list",
+                                    n_contexts, kind_table[context]);
+
+        if (context == VFIOBROKER_FD_CONTAINER)
+                while (n_contexts + n_groups < lease->n_fds &&
+                       lease->fds[n_contexts + n_groups].kind == VFIOBROKER_FD_GROUP)
+                        n_groups++;
+
+        for (size_t i = n_contexts + n_groups; i < lease->n_fds; i++)
+                if (lease->fds[i].kind != VFIOBROKER_FD_DEVICE)
+                        return broker_error(lease->broker, EPROTO,
+                                            "The broker sent %s %s where only devices may follow",
+                                            kind_table[lease->fds[i].kind], lease->fds[i].id);
+
+        return check_devices(lease, lease->fds + n_contexts + n_groups, lease->n_fds - n_contexts - n_groups,
+                             devices);
+}
+
+_public_ const char *vfiobroker_lease_path(const struct vfiobroker_lease *lease)
+{
+        return lease ? lease->path : "";
+}
+
+_public_ const char *vfiobroker_lease_backend(const struct vfiobroker_lease *lease)
+{
+        return lease ? lease->backend : "";
+}
+
+_public_ size_t vfiobroker_lease_n_fds(const struct vfiobroker_lease *lease)
+{
+        return lease ? lease->n_fds : 0;
+}
+
+_public_ const struct vfiobroker_fd *vfiobroker_lease_fd(const struct vfiobroker_lease *lease, size_t index)
+{
+        return lease && index < lease->n_fds ? &lease->fds[index] : NULL;
+}
+
+_public_ int vfiobroker_lease_find_fd(const struct vfiobroker_lease *lease, enum vfiobroker_fd_kind kind,
+                                      size_t nth)
+{
+        if (!lease)
+                return -EINVAL;
+
+        for (size_t i = 0; i < lease->n_fds; i++)
+                if (lease->fds[i].kind == kind && nth-- == 0)
+                        return lease->fds[i].fd >= 0 ? lease->fds[i].fd : -EBADF;
+
+        return -ENOENT;
+}
+
+_public_ int vfiobroker_lease_take_fd(struct vfiobroker_lease *lease, size_t index)
+{
+        int fd;
+
+        if (!lease)
+                return -EINVAL;
+        if (index >= lease->n_fds)
+                return -ENOENT;
+
+        fd = lease->fds[index].fd;
+        lease->fds[index].fd = -1;
+        return fd >= 0 ? fd : -EBADF;
+}
+
+static void close_fds(struct vfiobroker_lease *lease)
+{
+        for (size_t i = lease->n_fds; i > 0; i--) {
+                (void)safe_close(lease->fds[i - 1].fd);
+                lease->fds[i - 1].fd = -1;
+        }
+}
+
+_public_ int vfiobroker_lease_release(struct vfiobroker_lease *lease)
+{
+        int r;
+
+        if (!lease)
+                return -EINVAL;
+
+        close_fds(lease);
+
+        r = broker_begin(lease->broker);
+        if (r < 0)
+                return broker_end(lease->broker, r);
+
+        if (lease->released)
+                return broker_end(lease->broker,
+                                  broker_error(lease->broker, ENXIO, "The lease was released before"));
+
+        r = broker_release_path(lease->broker, lease->path);
+        if (r >= 0)
+                lease->released = true;
+        return broker_end(lease->broker, r);
+}
+
+_public_ struct vfiobroker_lease *vfiobroker_lease_free(struct vfiobroker_lease *lease)
+{
+        if (!lease)
+                return NULL;
+
+        close_fds(lease);
+        for (size_t i = 0; i < lease->n_fds; i++)
+                free((char *)lease->fds[i].id);
+        free(lease->fds);
+        free(lease->path);
+        free(lease->backend);
+        broker_unref(lease->broker);
+        free(lease);
+        return NULL;
+}

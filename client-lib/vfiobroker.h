@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VFIOBROKER_H
+#define VFIOBROKER_H
+
+/* libvfiobroker: devices for VFIO, from the broker that owns them. A process that may open nothing under
+ * /dev asks for devices by name and gets file descriptors, ready for VFIO_DEVICE_BIND_IOMMUFD.
+ *
+ *     struct vfiobroker_acquire_options options = VFIOBROKER_ACQUIRE_OPTIONS_INIT;
+ *     const char *const devices[] = { "0000:01:00.0", NULL };
+ *     struct vfiobroker *broker;
+ *     struct vfiobroker_lease *lease;
+ *
+ *     options.memlock = guest_ram_bytes;
+ *     if (vfiobroker_open_system(&broker) < 0 || vfiobroker_acquire(broker, devices, &options, &lease) < 0)
+ *             …
+ *     iommufd = vfiobroker_lease_find_fd(lease, VFIOBROKER_FD_IOMMUFD, 0);
+ *     device = vfiobroker_lease_find_fd(lease, VFIOBROKER_FD_DEVICE, 0);
+ *
+ * What holds for every function, where it does not say otherwise:
+ *
+ * Errors    A function that returns int returns 0 (or what it documents) or a negative errno. The errno of a
+ *           refusal by the broker is listed in libvfiobroker(3); vfiobroker_last_error() has its name and
+ *           text. errno itself is not set. -EINVAL is also a NULL or nonsense argument, -ENOMEM no memory,
+ *           -ENOTCONN or -ECONNRESET a lost connection, -ETIMEDOUT no answer, -EBADMSG or -EPROTO an answer
+ *           that the interface does not allow. "ret" arguments are set on success only.
+ * Threads   One handle is for one thread at a time: the caller locks. Different handles are independent. A
+ *           lease and the struct vfiobroker that it came from count as one handle.
+ * Fork      Handles belong to the process that opened them. In a child every call fails with -ECHILD; the
+ *           child may close and free.
+ * Strings   Are UTF-8, never NULL in what the library gives out ("" where there is nothing), and belong to
+ *           the object that holds them. They come from the broker, some from other users: escape what is not
+ *           printable before a terminal sees it.
+ * fds       The library only ever creates fds with O_CLOEXEC.
+ * Structs   Those that the library allocates may get more members at the end: do not copy them by value. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vfiobroker;       /* a connection to the broker */
+struct vfiobroker_lease; /* one grant of devices to one process, and its fds */
+
+/* ===== Connection ===== */
+
+/* Connects to the system bus. The broker itself is started by the first call that needs it. */
+int vfiobroker_open_system(struct vfiobroker **ret);
+
+/* Connects to the bus at a D-Bus address, for tests and for a bus of one's own. */
+int vfiobroker_open_bus_address(const char *address, struct vfiobroker **ret);
+
+/* Closes the connection and frees the handle; NULL is nothing. Leases live on: those with the lifetime
+ * "process" until their process exits (the broker does not need the connection). Lease handles stay valid
+ * and keep their fds, but vfiobroker_lease_release() on them returns -ENOTCONN. Always returns NULL. */
+struct vfiobroker *vfiobroker_close(struct vfiobroker *broker);
+
+struct vfiobroker_error {
+        const char *name; /* D-Bus error name, "org.vfiobroker1.Error.DeniedByPolicy"; for a local error
+                             "System.Error.EINVAL" and the like */
+        const char *text; /* for people: what was refused, and why */
+};
+
+/* The error of the last call on this handle (or on a lease of it); both members are "" where it succeeded.
+ * Valid until the next call on the handle. Never NULL; for a NULL handle both are "". */
+const struct vfiobroker_error *vfiobroker_last_error(const struct vfiobroker *broker);
+
+/* ===== Acquire ===== */
+
+/* Start from VFIOBROKER_ACQUIRE_OPTIONS_INIT, which asks for nothing but the defaults. NULL leaves a choice
+ * to the broker and its policy. A newer library reads an older program's struct by its size; an older
+ * library refuses (-E2BIG) members that it does not know, unless they are zero. */
+struct vfiobroker_acquire_options {
+        size_t size;           /* sizeof(struct vfiobroker_acquire_options) */
+        const char *tenant;    /* which tenant to act as, where policy maps the caller to several */
+        const char *backend;   /* "iommufd", "group" or "auto" */
+        uint64_t memlock;      /* bytes mapped for DMA at once; UINT64_MAX: the tenant's default */
+        int pidfd;             /* the process that will use the devices, borrowed; -1: the caller */
+        const char *lifetime;  /* "process", "connection" or (administrators) "explicit" */
+        const char *container; /* name of an I/O address space to create or join; NULL: a private one */
+        const char *label;     /* the VM's name, for people; at most 64 bytes */
+        uint64_t wait_usec;    /* how long to wait for a device that is taken */
+};
+
+#define VFIOBROKER_ACQUIRE_OPTIONS_INIT                                                                     \
+        {                                                                                                   \
+                sizeof(struct vfiobroker_acquire_options), NULL, NULL, UINT64_MAX, -1, NULL, NULL, NULL, 0  \
+        }
+
+/* Asks for devices: a NULL-terminated array of device ids ("0000:01:00.0"), "group:N" or "pool:NAME[*K]".
+ * Either all are granted or none. options may be NULL. Blocks until the broker has bound drivers and opened
+ * the devices (at most a minute, and options->wait_usec).
+ *
+ * On success *ret is a new lease handle with every fd checked: count, kinds and order, and that each is a
+ * character device open for reading and writing. Where an answer does not pass (-EPROTO), or this process
+ * has no room for the fds (-EMFILE), the lease is released again before this returns. After -ETIMEDOUT the
+ * broker may still grant the lease, to be ended with the process; vfiobroker_list_leases() shows it. */
+int vfiobroker_acquire(struct vfiobroker *broker, const char *const *devices,
+                       const struct vfiobroker_acquire_options *options, struct vfiobroker_lease **ret);
+
+/* Asks whether vfiobroker_acquire() with the same arguments would be granted now; changes nothing. Returns 0
+ * where it would, else the error that it would return, with its name and text in vfiobroker_last_error().
+ * ret_text may be NULL; it is the rule that allowed it, for people, and the caller's to free(3). */
+int vfiobroker_check_access(struct vfiobroker *broker, const char *const *devices,
+                            const struct vfiobroker_acquire_options *options, char **ret_text);
+
+/* ===== Lease ===== */
+
+enum vfiobroker_fd_kind {
+        VFIOBROKER_FD_IOMMUFD = 1,   /* an iommufd context, accounted to its process; id: container */
+        VFIOBROKER_FD_CONTAINER = 2, /* a type1 container, groups attached and IOMMU set; id: container */
+        VFIOBROKER_FD_GROUP = 3,     /* a VFIO group; id: its number */
+        VFIOBROKER_FD_DEVICE = 4     /* a device, with the backend "iommufd" its unbound cdev; id: its id */
+};
+
+struct vfiobroker_fd {
+        enum vfiobroker_fd_kind kind;
+        const char *id;
+        int fd; /* -1 once taken */
+};
+
+/* The lease's D-Bus object path; it ends in the lease's id. */
+const char *vfiobroker_lease_path(const struct vfiobroker_lease *lease);
+
+/* "iommufd" or "group". */
+const char *vfiobroker_lease_backend(const struct vfiobroker_lease *lease);
+
+/* The fds, in this order: the iommufd or container; groups; devices, in the order in which they were asked
+ * for. The fd in a row is borrowed: it is open until it is taken, or the lease is released or freed. NULL
+ * for index past the end. */
+size_t vfiobroker_lease_n_fds(const struct vfiobroker_lease *lease);
+const struct vfiobroker_fd *vfiobroker_lease_fd(const struct vfiobroker_lease *lease, size_t index);
+
+/* The fd of the nth (from 0) row of that kind, borrowed; -ENOENT where there is none, -EBADF where it was
+ * taken. */
+int vfiobroker_lease_find_fd(const struct vfiobroker_lease *lease, enum vfiobroker_fd_kind kind, size_t nth);
+
+/* As the row's fd, and the caller owns it from now on. -ENOENT past the end, -EBADF where it was taken
+ * already. */
+int vfiobroker_lease_take_fd(struct vfiobroker_lease *lease, size_t index);
+
+/* Ends the lease: first closes the fds that were not taken, then tells the broker, which takes the devices
+ * back as soon as nobody has them open: so unmap and close what was taken first. The handle is still to be
+ * freed. -ENXIO where the lease has ended before; the fds are closed whatever is returned. */
+int vfiobroker_lease_release(struct vfiobroker_lease *lease);
+
+/* Frees the handle and closes the fds that were not taken; NULL is nothing. Does not release: the lease
+ * lasts as its lifetime says. Always returns NULL. */
+struct vfiobroker_lease *vfiobroker_lease_free(struct vfiobroker_lease *lease);
+
+/* ===== What there is ===== */
+
+struct vfiobroker_device_entry {
+        const char *id;
+        const char *bus; /* "pci", "mdev", … */
+        const char *description;
+        const char *driver; /* bound now */
+        int64_t group;      /* IOMMU group number, -1 for none */
+        const char *state;  /* "host", "binding", "available", "leased", "reclaiming", "quarantined" or
+                               "gone" */
+        const char *lease;  /* object path of the caller's lease that holds it */
+};
+
+struct vfiobroker_device_list {
+        size_t n;
+        const struct vfiobroker_device_entry *const *devices;
+};
+
+/* The devices that the caller's tenants may use; administrators see all. Free with the function below (NULL
+ * is nothing, returns NULL); independent of the connection. */
+int vfiobroker_list_devices(struct vfiobroker *broker, struct vfiobroker_device_list **ret);
+struct vfiobroker_device_list *vfiobroker_device_list_free(struct vfiobroker_device_list *list);
+
+struct vfiobroker_lease_entry {
+        const char *path;
+        const char *tenant;
+        const char *label;
+        const char *backend;
+        uint32_t pid;
+        uint64_t memlock; /* bytes committed */
+};
+
+struct vfiobroker_lease_list {
+        size_t n;
+        const struct vfiobroker_lease_entry *const *leases;
+};
+
+/* The leases of the caller's tenants; administrators see all. Otherwise as vfiobroker_list_devices(). */
+int vfiobroker_list_leases(struct vfiobroker *broker, struct vfiobroker_lease_list **ret);
+struct vfiobroker_lease_list *vfiobroker_lease_list_free(struct vfiobroker_lease_list *list);
+
+struct vfiobroker_device {
+        const char *id;
+        const char *bus;
+        const char *description;
+        uint16_t vendor, product, subsystem_vendor, subsystem_product; /* PCI, else 0 */
+        uint32_t class_code;                                           /* 24 bits, PCI */
+        const char *driver;
+        const char *vfio_driver;              /* the best VFIO driver for it */
+        int64_t group;                        /* -1 for none */
+        int32_t numa_node;                    /* -1 where unknown */
+        const char *const *reset_methods;     /* this and the next two: NULL-terminated arrays */
+        const char *const *reset_set;         /* ids of the devices that a bus reset of it also resets */
+        const char *const *virtual_functions; /* ids */
+        uint32_t virtual_functions_max;
+        const char *physical_function; /* id, where this is a virtual function */
+        const char *state;
+        const char *state_reason;
+        const char *lease;        /* object path */
+        uint64_t last_reset_usec; /* CLOCK_REALTIME; 0 for never */
+        const char *last_reset;   /* its result */
+};
+
+/* Everything about one device. Free with the function below (NULL is nothing, returns NULL); independent of
+ * the connection. -ENODEV also where the caller may not see it. */
+int vfiobroker_get_device(struct vfiobroker *broker, const char *id, struct vfiobroker_device **ret);
+struct vfiobroker_device *vfiobroker_device_free(struct vfiobroker_device *device);
+
+/* ===== For people who look after the host ===== */
+
+/* Ends a lease by its id or object path; the holder's tenant and administrators may. -ENXIO: no such lease.
+ */
+int vfiobroker_release(struct vfiobroker *broker, const char *lease);
+
+/* The rest is for administrators; others get -EACCES. */
+
+/* Resets a device that nobody holds; the way out of the state "quarantined". */
+int vfiobroker_reset_device(struct vfiobroker *broker, const char *id);
+
+/* Binds a device to a driver ("": the best VFIO driver), or takes its driver away. */
+int vfiobroker_bind_device(struct vfiobroker *broker, const char *id, const char *driver);
+int vfiobroker_unbind_device(struct vfiobroker *broker, const char *id);
+
+/* Reads the policy again. -EINVAL: it has errors, listed in vfiobroker_last_error(); the old one stays in
+ * force. */
+int vfiobroker_reload(struct vfiobroker *broker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
