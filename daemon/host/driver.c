@@ -39,7 +39,10 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
                 return -errno;
         target[n < 0 ? 0 : n] = 0;
         base = strrchr(target, '/');
-        (void)snprintf(ret, DRIVER_NAME_MAX, "%s", base ? base + 1 : target);
+        base = base ? base + 1 : target;
+        if (strlen(base) >= DRIVER_NAME_MAX)
+                return -ENAMETOOLONG;
+        strcpy(ret, base);
 
         /* Each VFIO device has a device of class vfio-dev below it, whatever its driver is called. */
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);

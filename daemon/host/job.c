@@ -148,6 +148,8 @@ static int read_driver(const JobDevice *device, JobDeviceResult *row, bool befor
         int r = driver_current(device->bus, device_name(device), before ? row->driver_before : row->driver_now,
                                before ? &row->driver_before_is_vfio : &row->driver_is_vfio);
 
+        if (r < 0 && before)
+                (void)snprintf(row->text, sizeof(row->text), "reading the driver of %s", device->id);
         if (before)
                 return r < 0 ? fail(row, STEP_BIND_DRIVER, r) : 0;
         row->driver_known = r >= 0;

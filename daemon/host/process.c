@@ -15,7 +15,8 @@ int process_open(pid_t pid, int *ret_pidfd)
         int fd = pidfd_open(pid, 0);
 
         if (fd < 0)
-                return errno == EINVAL ? -ESRCH : -errno; /* EINVAL: a thread's number, not a process's */
+                /* A thread's number, not a process's, is EINVAL, and since Linux 6.18 ENOENT. */
+                return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
         *ret_pidfd = fd;
         return 0;
 }

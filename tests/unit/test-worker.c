@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* daemon/host/worker.c with real forks: results, fds, ends of every kind. The jobs are for a device that no machine has;
+ * what they do to real ones is shown in the lab. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "daemon/host/worker.h"
+
+#define NOBODY "ffff:ff:1f.7"
+
+typedef struct Seen {
+        sd_event *event;
+        unsigned calls;
+        JobResult result;
+} Seen;
+
+static void on_done(void *userdata, JobResult *result)
+{
+        Seen *seen = userdata;
+
+        seen->calls++;
+        seen->result = *result;
+        assert_int_equal(sd_event_exit(seen->event, 0), 0);
+}
+
+static unsigned count_fds(void)
+{
+        DIR *dir = opendir("/proc/self/fd");
+        unsigned n = 0;
+
+        assert_non_null(dir);
+        while (readdir(dir))
+                n++;
+        (void)closedir(dir);
+        return n;
+}
+
+static Job nobody_job(void)
+{
+        Job job = { .kind = JOB_OPEN, .n_devices = 2 };
+
+        for (size_t i = 0; i < job.n_devices; i++) {
+                strcpy(job.devices[i].id, NOBODY);
+                strcpy(job.devices[i].bus, "pci");
+                strcpy(job.devices[i].driver, "vfio-pci");
+        }
+        return job;
+}
+
+/* Runs one job to its end on a loop of its own. */
+static void run(int (*confine)(void), Seen *seen)
+{
+        Workers *workers;
+        HostJob *handle;
+        Job job = nobody_job();
+
+        *seen = (Seen){};
+        assert_int_equal(sd_event_new(&seen->event), 0);
+        assert_int_equal(workers_new(seen->event, confine, &workers), 0);
+        assert_int_equal(workers_start(workers, &job, on_done, NULL, seen, &handle), 0);
+        assert_int_equal(seen->calls, 0);
+        assert_int_equal(sd_event_loop(seen->event), 0);
+        assert_int_equal(seen->calls, 1);
+        workers_free(workers);
+        sd_event_unref(seen->event);
+}
+
+/* A job for a device that is not there says which step failed and why, and leaves no fd and no child. */
+static void test_no_device(void **state)
+{
+        unsigned before = count_fds();
+        Seen seen;
+
+        run(NULL, &seen);
+        assert_int_equal(seen.result.error, 0);
+        assert_int_equal(seen.result.n_devices, 2);
+        assert_int_equal(seen.result.devices[0].step, STEP_BIND_DRIVER);
+        assert_int_equal(seen.result.devices[0].error, ENOENT);
+        assert_non_null(strstr(seen.result.devices[0].text, NOBODY));
+        assert_int_equal(seen.result.devices[1].step, STEP_NONE);
+        assert_true(seen.result.iommufd < 0);
+        assert_int_equal(count_fds(), before);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+}
+
+static int refuse_confinement(void)
+{
+        return -EPERM;
+}
+
+/* A worker that cannot be confined does nothing and says so by its end. */
+static void test_unconfined(void **state)
+{
+        Seen seen;
+
+        run(refuse_confinement, &seen);
+        assert_int_equal(seen.result.error, EIO);
+        assert_non_null(strstr(seen.result.text, "status 1"));
+        assert_int_equal(seen.result.devices[0].fd, -EBADF);
+}
+
+static int die_of_sigsys(void)
+{
+        return raise(SIGSYS);
+}
+
+/* A worker that breaks its filter gives an error that names the filter. */
+static void test_killed(void **state)
+{
+        Seen seen;
+
+        run(die_of_sigsys, &seen);
+        assert_int_equal(seen.result.error, EIO);
+        assert_non_null(strstr(seen.result.text, "seccomp"));
+}
+
+/* Fails where the worker has any fd beyond 0 to 3, or a signal blocked. */
+static int check_inheritance(void)
+{
+        sigset_t blocked;
+
+        for (int fd = 4; fd < 64; fd++)
+                if (fcntl(fd, F_GETFD) >= 0)
+                        return -EEXIST;
+        if (sigprocmask(SIG_SETMASK, NULL, &blocked) < 0 || sigismember(&blocked, SIGCHLD))
+                return -EINVAL;
+        return 0;
+}
+
+/* A worker inherits no fd but its socket, so that one that is stuck holds nothing of others. */
+static void test_inherits_nothing(void **state)
+{
+        int fds[2];
+        Seen seen;
+
+        assert_int_equal(pipe(fds), 0);
+        run(check_inheritance, &seen);
+        assert_int_equal(seen.result.error, 0);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+}
+
+static int hang(void)
+{
+        for (;;)
+                (void)pause();
+        return 0;
+}
+
+/* WORKERS_MAX run at once, one more is refused; those that hang do not keep the owner from going. */
+static void test_limit(void **state)
+{
+        unsigned before = count_fds();
+        Seen seen = {};
+        Workers *workers;
+        HostJob *handle;
+        Job job = nobody_job();
+
+        assert_int_equal(sd_event_new(&seen.event), 0);
+        assert_int_equal(workers_new(seen.event, hang, &workers), 0);
+        for (unsigned i = 0; i < WORKERS_MAX; i++) {
+                assert_int_equal(workers_start(workers, &job, on_done, NULL, &seen, &handle), 0);
+                workers_disown(handle);
+        }
+        assert_int_equal(workers_start(workers, &job, on_done, NULL, &seen, &handle), -EAGAIN);
+        workers_free(workers);
+        sd_event_unref(seen.event);
+        assert_int_equal(seen.calls, 0);
+        assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_no_device), cmocka_unit_test(test_unconfined),
+                cmocka_unit_test(test_killed),    cmocka_unit_test(test_inherits_nothing),
+                cmocka_unit_test(test_limit), /* the last: its workers hang until the test ends */
+        };
+        sigset_t set;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &set, NULL);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
