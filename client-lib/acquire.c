@@ -109,8 +109,7 @@ static int request_new(struct vfiobroker *broker, const char *member, const char
 
         r = append_options(m, options);
         if (r == -EINVAL)
-                return broker_error(broker, EINVAL,
-                                    "An option's value is not valid UTF-8");
+                return broker_error(broker, EINVAL, "An option's value is not valid UTF-8");
         if (r < 0)
                 return r;
 

@@ -47,7 +47,7 @@ static int lease_path(struct vfiobroker *broker, const char *lease, sd_bus_messa
 static int release(struct vfiobroker *broker, const char *lease)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL;
-        const char *path;
+        const char *path = NULL;
         int r;
 
         r = lease_path(broker, lease, &where, &path);

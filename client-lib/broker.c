@@ -184,6 +184,28 @@ int broker_call(struct vfiobroker *broker, sd_bus_message *call, uint64_t timeou
         return 0;
 }
 
+int path_to_id(const char *path, const char *prefix, char **ret)
+{
+        char *id;
+        int r;
+
+        if (streq(path, "/")) {
+                id = strdup("");
+                if (!id)
+                        return -ENOMEM;
+                *ret = id;
+                return 0;
+        }
+
+        r = sd_bus_path_decode(path, prefix, &id);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return -EBADMSG;
+        *ret = id;
+        return 0;
+}
+
 int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
                         const char *const *arguments)
 {

@@ -12,9 +12,9 @@ typedef enum FieldType {
         FIELD_I32,
         FIELD_STRING,
         FIELD_STRV,
-        FIELD_PATH,       /* "/" is "" */
         FIELD_DEVICE,     /* a device's path, kept as its id */
         FIELD_DEVICES,    /* the same, many */
+        FIELD_LEASE,      /* a lease's path, kept as its id */
         FIELD_GROUP,      /* a group's path, kept as its number */
         FIELD_LAST_RESET, /* two members */
 } FieldType;
@@ -48,7 +48,7 @@ static const Field fields[] = {
         { "PhysicalFunction", "o", FIELD_DEVICE, AT(physical_function) },
         { "State", "s", FIELD_STRING, AT(state) },
         { "StateReason", "s", FIELD_STRING, AT(state_reason) },
-        { "Lease", "o", FIELD_PATH, AT(lease) },
+        { "Lease", "o", FIELD_LEASE, AT(lease) },
         { "LastReset", "(ts)", FIELD_LAST_RESET, AT(last_reset) },
 };
 
@@ -59,7 +59,7 @@ static void *member_of(struct vfiobroker_device *device, const Field *field)
 
 static bool is_string(const Field *field)
 {
-        return field->type == FIELD_STRING || field->type == FIELD_PATH || field->type == FIELD_DEVICE ||
+        return field->type == FIELD_STRING || field->type == FIELD_LEASE || field->type == FIELD_DEVICE ||
                field->type == FIELD_LAST_RESET;
 }
 
@@ -91,26 +91,9 @@ static int set_string(char **member, const char *value)
         return 0;
 }
 
-static int path_to_id(const char *path, char **ret)
+static int path_to_device(const char *path, char **ret)
 {
-        char *id;
-        int r;
-
-        if (streq(path, "/")) {
-                id = strdup("");
-                if (!id)
-                        return -ENOMEM;
-                *ret = id;
-                return 0;
-        }
-
-        r = sd_bus_path_decode(path, BROKER_DEVICE_PREFIX, &id);
-        if (r < 0)
-                return r;
-        if (r == 0)
-                return -EBADMSG;
-        *ret = id;
-        return 0;
+        return path_to_id(path, BROKER_DEVICE_PREFIX, ret);
 }
 
 static int path_to_group(const char *path, int64_t *ret)
@@ -120,20 +103,18 @@ static int path_to_group(const char *path, int64_t *ret)
         char *end;
         int r;
 
-        if (streq(path, "/")) {
+        r = path_to_id(path, BROKER_GROUP_PREFIX, &number);
+        if (r < 0)
+                return r;
+
+        if (!*number) {
                 *ret = -1;
                 return 0;
         }
 
-        r = sd_bus_path_decode(path, BROKER_GROUP_PREFIX, &number);
-        if (r < 0)
-                return r;
-        if (r == 0)
-                return -EBADMSG;
-
         errno = 0;
         group = strtoull(number, &end, 10);
-        if (errno != 0 || end == number || *end || group > UINT32_MAX)
+        if (errno != 0 || *end || group > UINT32_MAX)
                 return -EBADMSG;
         *ret = (int64_t)group;
         return 0;
@@ -204,18 +185,19 @@ static int read_field(sd_bus_message *m, struct vfiobroker_device *device, const
         case FIELD_I32: return sd_bus_message_read_basic(m, field->signature[0], member);
 
         case FIELD_STRING:
-        case FIELD_PATH:
-                r = sd_bus_message_read_basic(m, field->signature[0], &s);
+                r = sd_bus_message_read_basic(m, 's', &s);
                 if (r < 0)
                         return r;
-                return set_string(member, field->type == FIELD_PATH && streq(s, "/") ? "" : s);
+                return set_string(member, s);
 
         case FIELD_DEVICE:
+        case FIELD_LEASE:
                 r = sd_bus_message_read_basic(m, 'o', &s);
                 if (r < 0)
                         return r;
 
-                r = path_to_id(s, &id);
+                r = path_to_id(s, field->type == FIELD_LEASE ? BROKER_LEASE_PREFIX : BROKER_DEVICE_PREFIX,
+                               &id);
                 if (r < 0)
                         return r;
                 free(*(char **)member);
@@ -230,7 +212,7 @@ static int read_field(sd_bus_message *m, struct vfiobroker_device *device, const
 
         case FIELD_STRV:
         case FIELD_DEVICES:
-                r = read_strv(m, field->signature[1], field->type == FIELD_DEVICES ? path_to_id : NULL,
+                r = read_strv(m, field->signature[1], field->type == FIELD_DEVICES ? path_to_device : NULL,
                               &strv);
                 if (r < 0)
                         return r;

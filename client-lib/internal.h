@@ -63,6 +63,9 @@ int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t 
 /* Release of the lease with that object path. */
 int broker_release_path(struct vfiobroker *broker, const char *path);
 
+/* The id in a path below `prefix`; "" for "/". -EBADMSG for a path elsewhere. The caller frees. */
+int path_to_id(const char *path, const char *prefix, char **ret);
+
 /* The errno (positive) that a D-Bus error stands for. */
 int error_to_errno(const sd_bus_error *error);
 

@@ -13,6 +13,7 @@
 
 struct vfiobroker_lease {
         struct vfiobroker *broker;
+        char *id;
         char *path;
         char *backend;
         struct vfiobroker_fd *fds;
@@ -40,6 +41,7 @@ int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
               struct vfiobroker_lease **ret)
 {
         _cleanup_(vfiobroker_lease_freep) struct vfiobroker_lease *lease = NULL;
+        int r;
 
         lease = calloc(1, sizeof(*lease));
         if (!lease)
@@ -50,6 +52,12 @@ int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
         lease->backend = strdup(backend);
         if (!lease->path || !lease->backend)
                 return -ENOMEM;
+
+        r = path_to_id(path, BROKER_LEASE_PREFIX, &lease->id);
+        if (r == -EBADMSG)
+                return broker_error(broker, EPROTO, "The broker sent %s as the path of a lease", path);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(lease);
         return 0;
@@ -175,6 +183,11 @@ int lease_check(struct vfiobroker_lease *lease, const char *const *devices)
                              devices);
 }
 
+_public_ const char *vfiobroker_lease_id(const struct vfiobroker_lease *lease)
+{
+        return lease ? lease->id : "";
+}
+
 _public_ const char *vfiobroker_lease_path(const struct vfiobroker_lease *lease)
 {
         return lease ? lease->path : "";
@@ -262,6 +275,7 @@ _public_ struct vfiobroker_lease *vfiobroker_lease_free(struct vfiobroker_lease 
         for (size_t i = 0; i < lease->n_fds; i++)
                 free((char *)lease->fds[i].id);
         free(lease->fds);
+        free(lease->id);
         free(lease->path);
         free(lease->backend);
         broker_unref(lease->broker);

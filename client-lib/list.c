@@ -58,6 +58,7 @@ static int device_entry_read(sd_bus_message *reply, struct vfiobroker_device_ent
 {
         const char *id, *bus, *description, *driver, *state, *lease;
         struct vfiobroker_device_entry *entry;
+        char *lease_id;
         uint32_t group;
         int r;
 
@@ -66,9 +67,15 @@ static int device_entry_read(sd_bus_message *reply, struct vfiobroker_device_ent
         if (r <= 0)
                 return r;
 
+        r = path_to_id(*lease ? lease : "/", BROKER_LEASE_PREFIX, &lease_id);
+        if (r < 0)
+                return r;
+
         entry = malloc(sizeof(*entry));
-        if (!entry)
+        if (!entry) {
+                free(lease_id);
                 return -ENOMEM;
+        }
 
         *entry = (struct vfiobroker_device_entry){
                 .id = strdup(id),
@@ -77,7 +84,7 @@ static int device_entry_read(sd_bus_message *reply, struct vfiobroker_device_ent
                 .driver = strdup(driver),
                 .group = group == UINT32_MAX ? -1 : (int64_t)group,
                 .state = strdup(state),
-                .lease = strdup(streq(lease, "/") ? "" : lease),
+                .lease = lease_id,
         };
         if (!entry->id || !entry->bus || !entry->description || !entry->driver || !entry->state ||
             !entry->lease) {
@@ -149,6 +156,7 @@ _public_ struct vfiobroker_device_list *vfiobroker_device_list_free(struct vfiob
 
 static void lease_entry_free(struct vfiobroker_lease_entry *entry)
 {
+        free((char *)entry->id);
         free((char *)entry->path);
         free((char *)entry->tenant);
         free((char *)entry->label);
@@ -161,6 +169,7 @@ static int lease_entry_read(sd_bus_message *reply, struct vfiobroker_lease_entry
         const char *path, *tenant, *label, *backend;
         struct vfiobroker_lease_entry *entry;
         uint64_t memlock;
+        char *id;
         uint32_t pid;
         int r;
 
@@ -168,11 +177,18 @@ static int lease_entry_read(sd_bus_message *reply, struct vfiobroker_lease_entry
         if (r <= 0)
                 return r;
 
+        r = path_to_id(path, BROKER_LEASE_PREFIX, &id);
+        if (r < 0)
+                return r;
+
         entry = malloc(sizeof(*entry));
-        if (!entry)
+        if (!entry) {
+                free(id);
                 return -ENOMEM;
+        }
 
         *entry = (struct vfiobroker_lease_entry){
+                .id = id,
                 .path = strdup(path),
                 .tenant = strdup(tenant),
                 .label = strdup(label),

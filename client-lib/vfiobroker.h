@@ -120,7 +120,8 @@ struct vfiobroker_fd {
         int fd; /* -1 once taken */
 };
 
-/* The lease's D-Bus object path; it ends in the lease's id. */
+/* The lease's id, and its D-Bus object path. */
+const char *vfiobroker_lease_id(const struct vfiobroker_lease *lease);
 const char *vfiobroker_lease_path(const struct vfiobroker_lease *lease);
 
 /* "iommufd" or "group". */
@@ -159,7 +160,7 @@ struct vfiobroker_device_entry {
         int64_t group;      /* IOMMU group number, -1 for none */
         const char *state;  /* "host", "binding", "available", "leased", "reclaiming", "quarantined" or
                                "gone" */
-        const char *lease;  /* object path of the caller's lease that holds it */
+        const char *lease;  /* id of the caller's lease that holds it */
 };
 
 struct vfiobroker_device_list {
@@ -173,6 +174,7 @@ int vfiobroker_list_devices(struct vfiobroker *broker, struct vfiobroker_device_
 struct vfiobroker_device_list *vfiobroker_device_list_free(struct vfiobroker_device_list *list);
 
 struct vfiobroker_lease_entry {
+        const char *id;
         const char *path;
         const char *tenant;
         const char *label;
@@ -207,7 +209,7 @@ struct vfiobroker_device {
         const char *physical_function; /* id, where this is a virtual function */
         const char *state;
         const char *state_reason;
-        const char *lease;        /* object path */
+        const char *lease;        /* id */
         uint64_t last_reset_usec; /* CLOCK_REALTIME; 0 for never */
         const char *last_reset;   /* its result */
 };

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfiobrokerctl release, reset, bind, unbind and reload: one call for each argument, and silence where all
+ * went well. */
+
+#include <limits.h>
+
+#include "client-lib/ctl/ctl.h"
+
+typedef int (*Call)(struct vfiobroker *broker, const char *argument);
+
+/* Goes on after an argument that was refused; the exit code tells. */
+static int for_each_argument(const Verb *verb, int argc, char **argv, Call call)
+{
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        int first, r, code = EXIT_SUCCESS;
+
+        first = verb_arguments(verb, argc, argv, 1, INT_MAX, &code);
+        if (first < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        for (int i = first; i < argc; i++) {
+                r = call(broker, argv[i]);
+                if (r < 0) {
+                        (void)ctl_refused(broker, argv[i], r);
+                        code = EXIT_FAILURE;
+                }
+        }
+        return code;
+}
+
+int verb_release(const Verb *verb, int argc, char **argv)
+{
+        return for_each_argument(verb, argc, argv, vfiobroker_release);
+}
+
+int verb_reset(const Verb *verb, int argc, char **argv)
+{
+        return for_each_argument(verb, argc, argv, vfiobroker_reset_device);
+}
+
+int verb_unbind(const Verb *verb, int argc, char **argv)
+{
+        return for_each_argument(verb, argc, argv, vfiobroker_unbind_device);
+}
+
+int verb_bind(const Verb *verb, int argc, char **argv)
+{
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        int first, r, code;
+
+        first = verb_arguments(verb, argc, argv, 1, 2, &code);
+        if (first < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        r = vfiobroker_bind_device(broker, argv[first], first + 1 < argc ? argv[first + 1] : "");
+        if (r < 0) {
+                (void)ctl_refused(broker, argv[first], r);
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
+}
+
+int verb_reload(const Verb *verb, int argc, char **argv)
+{
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        int r, code;
+
+        if (verb_arguments(verb, argc, argv, 0, 0, &code) < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        r = vfiobroker_reload(broker);
+        if (r < 0) {
+                (void)ctl_refused(broker, "The old policy stays in force", r);
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
+}

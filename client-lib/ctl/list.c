@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfiobrokerctl list and leases: one table each. */
+
+#include <getopt.h>
+#include <inttypes.h>
+
+#include "client-lib/ctl/ctl.h"
+#include "client-lib/ctl/text.h"
+
+/* The options of both verbs; as verb_arguments(). */
+static int list_arguments(const Verb *verb, int argc, char **argv, bool *ret_legend, int *ret_exit)
+{
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "no-legend", no_argument, NULL, 'n' },
+                { NULL, 0, NULL, 0 },
+        };
+        bool legend = true;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'n': legend = false; break;
+                case 'h':
+                        verb_print_help(verb);
+                        *ret_exit = EXIT_SUCCESS;
+                        return -1;
+                default: *ret_exit = verb_usage(verb, "Wrong option"); return -1;
+                }
+
+        if (optind < argc) {
+                *ret_exit = verb_usage(verb, "Too many arguments");
+                return -1;
+        }
+        *ret_legend = legend;
+        return 0;
+}
+
+static int add_device(Table *table, const struct vfiobroker_device_entry *device)
+{
+        char group[32] = "";
+        const char *const cells[] = { device->id, device->bus,   device->driver,
+                                      group,      device->state, device->description };
+
+        if (device->group >= 0)
+                (void)snprintf(group, sizeof(group), "%" PRIi64, device->group);
+
+        for (size_t i = 0; i < ELEMENTSOF(cells); i++) {
+                int r = table_add(table, cells[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int verb_list(const Verb *verb, int argc, char **argv)
+{
+        static const char *const headings[] = { "ID", "BUS", "DRIVER", "GROUP", "STATE", "DESCRIPTION" };
+        _cleanup_(vfiobroker_device_list_freep) struct vfiobroker_device_list *list = NULL;
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        _cleanup_(table_freep) Table *table = NULL;
+        int code, r;
+        bool legend;
+
+        if (list_arguments(verb, argc, argv, &legend, &code) < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        r = vfiobroker_list_devices(broker, &list);
+        if (r < 0) {
+                (void)ctl_refused(broker, "Cannot list devices", r);
+                return EXIT_FAILURE;
+        }
+
+        r = table_new(headings, ELEMENTSOF(headings), &table);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_device(table, list->devices[i]);
+        if (r < 0) {
+                ctl_error("%s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+
+        table_print(table, stdout, legend, terminal_width(stdout));
+        return EXIT_SUCCESS;
+}
+
+static int add_lease(Table *table, const struct vfiobroker_lease_entry *lease)
+{
+        char pid[16] = "", size[FORMAT_SIZE_MAX];
+        const char *const cells[] = { lease->id, lease->tenant, lease->backend, pid, size, lease->label };
+
+        if (lease->pid > 0)
+                (void)snprintf(pid, sizeof(pid), "%" PRIu32, lease->pid);
+        (void)format_size(lease->memlock, size);
+
+        for (size_t i = 0; i < ELEMENTSOF(cells); i++) {
+                int r = table_add(table, cells[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int verb_leases(const Verb *verb, int argc, char **argv)
+{
+        static const char *const headings[] = { "LEASE", "TENANT", "BACKEND", "PID", "MEMLOCK", "LABEL" };
+        _cleanup_(vfiobroker_lease_list_freep) struct vfiobroker_lease_list *list = NULL;
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        _cleanup_(table_freep) Table *table = NULL;
+        int code, r;
+        bool legend;
+
+        if (list_arguments(verb, argc, argv, &legend, &code) < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        r = vfiobroker_list_leases(broker, &list);
+        if (r < 0) {
+                (void)ctl_refused(broker, "Cannot list leases", r);
+                return EXIT_FAILURE;
+        }
+
+        r = table_new(headings, ELEMENTSOF(headings), &table);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_lease(table, list->leases[i]);
+        if (r < 0) {
+                ctl_error("%s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+
+        table_print(table, stdout, legend, terminal_width(stdout));
+        return EXIT_SUCCESS;
+}

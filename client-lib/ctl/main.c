@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfiobrokerctl: what a person does with the broker. This file has the table of verbs and the options that
+ * come before one; each family of verbs has its own file. Everything but `policy check` goes through
+ * libvfiobroker. */
+
+#include <getopt.h>
+#include <stdarg.h>
+
+#include "client-lib/ctl/ctl.h"
+#include "client-lib/ctl/text.h"
+
+static const Verb verbs[] = {
+        { "list", "", "List the devices that you may use",
+          "  --no-legend      leave the line of headings out\n", verb_list },
+        { "status", "DEVICE...", "Show everything about devices", "", verb_status },
+        { "leases", "", "List the leases of your tenants",
+          "  --no-legend      leave the line of headings out\n", verb_leases },
+        { "check", "[OPTION]... DEVICE...",
+          "Ask whether the devices would be granted now, and by which rule",
+          "  --tenant TENANT  the tenant to act as, where you match several\n"
+          "  --memlock SIZE   bytes to map for DMA; K, M, G and T are powers of 1024\n"
+          "  --backend NAME   iommufd, group or auto\n"
+          "\n"
+          "Exits with 0 where they would, else with 1.\n",
+          verb_check },
+        { "exec", "[OPTION]... --device DEVICE... -- COMMAND...",
+          "Acquire devices and become COMMAND, which has them",
+          "  --device DEVICE  a device id, group:N or pool:NAME[*K]; as often as needed\n"
+          "  --tenant TENANT  the tenant to act as, where you match several\n"
+          "  --memlock SIZE   bytes that COMMAND maps for DMA at once (a VM's RAM); K, M, G\n"
+          "                   and T are powers of 1024\n"
+          "  --label TEXT     a name for the lease, for people\n"
+          "  --backend NAME   iommufd, group or auto\n"
+          "  --wait SECONDS   how long to wait for a device that is taken\n"
+          "  --qemu           append QEMU's arguments for the devices to COMMAND\n"
+          "\n"
+          "In COMMAND's arguments {iommufd}, {device} and {device:N} (N from 0, in the order\n"
+          "of --device) become numbers of open file descriptors; {{device} stands for the\n"
+          "text {device}. VFIOBROKER_LEASE in COMMAND's environment is the lease's D-Bus\n"
+          "path. The lease ends with COMMAND's process.\n"
+          "\n"
+          "Exits as COMMAND does, else with 127 where COMMAND is not found, 126 where it\n"
+          "cannot be run, and 125 for everything else, a refusal by the broker included.\n",
+          verb_exec },
+        { "release", "LEASE...", "End leases, by their ids or D-Bus paths", "", verb_release },
+        { "reset", "DEVICE...", "Reset devices that nobody holds: the way out of quarantine", "",
+          verb_reset },
+        { "bind", "DEVICE [DRIVER]", "Bind a device to a driver, by default its best VFIO driver", "",
+          verb_bind },
+        { "unbind", "DEVICE...", "Take devices' drivers away", "", verb_unbind },
+        { "reload", "", "Make the broker read its policy again", "", verb_reload },
+        { "policy", "check [--any-owner] [FILE...]", "Check policy files without the broker",
+          "Without FILE, those that the broker reads.\n"
+          "\n"
+          "  --any-owner      do not insist that root owns the files and alone may write\n"
+          "                   to them\n"
+          "\n"
+          "Exits with 1 where there is an error; a warning is none.\n",
+          verb_policy },
+};
+
+void ctl_error(const char *format, ...)
+{
+        va_list ap;
+
+        (void)fputs("vfiobrokerctl: ", stderr);
+        va_start(ap, format);
+        (void)vfprintf(stderr, format, ap);
+        va_end(ap);
+        (void)fputc('\n', stderr);
+}
+
+int ctl_refused(struct vfiobroker *broker, const char *what, int r)
+{
+        const char *text = vfiobroker_last_error(broker)->text;
+
+        (void)fprintf(stderr, "vfiobrokerctl: %s: ", what);
+        text_print_lines(stderr, *text ? text : strerror(-r));
+        (void)fputc('\n', stderr);
+        return r;
+}
+
+int ctl_open(struct vfiobroker **ret)
+{
+        int r = vfiobroker_open_system(ret);
+
+        return r < 0 ? ctl_refused(NULL, "Cannot connect to the system bus", r) : r;
+}
+
+void verb_print_help(const Verb *verb)
+{
+        printf("Usage: vfiobrokerctl %s%s%s\n\n%s.\n", verb->name, *verb->arguments ? " " : "",
+               verb->arguments, verb->summary);
+        if (*verb->help)
+                printf("\n%s", verb->help);
+}
+
+int verb_usage(const Verb *verb, const char *format, ...)
+{
+        va_list ap;
+
+        (void)fprintf(stderr, "vfiobrokerctl %s: ", verb->name);
+        va_start(ap, format);
+        (void)vfprintf(stderr, format, ap);
+        va_end(ap);
+        (void)fprintf(stderr, "\nTry 'vfiobrokerctl %s --help'.\n", verb->name);
+        return EXIT_USAGE;
+}
+
+int verb_arguments(const Verb *verb, int argc, char **argv, int min, int max, int *ret_exit)
+{
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { NULL, 0, NULL, 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+                if (c != 'h') {
+                        *ret_exit = verb_usage(verb, "Wrong option");
+                        return -1;
+                }
+                verb_print_help(verb);
+                *ret_exit = EXIT_SUCCESS;
+                return -1;
+        }
+
+        if (argc - optind < min || argc - optind > max) {
+                *ret_exit =
+                        verb_usage(verb, argc - optind < min ? "Too few arguments" : "Too many arguments");
+                return -1;
+        }
+        return optind;
+}
+
+static void print_help(void)
+{
+        printf("Usage: vfiobrokerctl VERB [ARGUMENT]...\n"
+               "\n"
+               "Have devices for VFIO from vfiobrokerd, and look after them.\n"
+               "\n");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                printf("  %-8s  %s\n", verbs[i].name, verbs[i].summary);
+        printf("\n"
+               "  --help     show this, or after a VERB what it takes\n"
+               "  --version  show the version\n");
+}
+
+static const Verb *find_verb(const char *name)
+{
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (streq(verbs[i].name, name))
+                        return &verbs[i];
+        return NULL;
+}
+
+/* Output that could not be written is a failure too: `list > /dev/full` must not look like an empty list. */
+static int flush_output(int code)
+{
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+                ctl_error("Cannot write the output: %s", strerror(errno));
+                return code == EXIT_SUCCESS ? EXIT_FAILURE : code;
+        }
+        return code;
+}
+
+int main(int argc, char **argv)
+{
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },
+                { NULL, 0, NULL, 0 },
+        };
+        const Verb *verb;
+        int c, first;
+
+        while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h': print_help(); return flush_output(EXIT_SUCCESS);
+                case 'v':
+                        printf("vfiobrokerctl %s\n", VFIOBROKER_VERSION);
+                        return flush_output(EXIT_SUCCESS);
+                default: (void)fputs("Try 'vfiobrokerctl --help'.\n", stderr); return EXIT_USAGE;
+                }
+
+        if (optind == argc) {
+                ctl_error("Which verb? Try 'vfiobrokerctl --help'.");
+                return EXIT_USAGE;
+        }
+
+        verb = find_verb(argv[optind]);
+        if (!verb) {
+                ctl_error("There is no verb '%s'. Try 'vfiobrokerctl --help'.", argv[optind]);
+                return EXIT_USAGE;
+        }
+
+        /* 0 and not 1 makes glibc forget the "+" of the first round. */
+        first = optind;
+        optind = 0;
+        return flush_output(verb->run(verb, argc - first, argv + first));
+}
