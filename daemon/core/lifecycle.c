@@ -4,6 +4,8 @@
  * touches a driver begins, so that a crash leaves an owner. Every undo of a lease that got as far as its job goes
  * through broker_lease_end(), which copes with a half-built one. Event loop only. */
 
+#include <inttypes.h>
+
 #include "daemon/core/broker-internal.h"
 
 static void make_lease_id(Broker *broker, char *ret)
@@ -181,8 +183,11 @@ static void open_done(void *userdata, JobResult *result)
         notify_devices(lease);
         NOTIFY(broker, lease_changed, lease);
         broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
-                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d", lease->id, lease->n_devices,
-                     lease->devices[0]->info.id, lease->tenant->name, (int)lease->pid);
+                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64 " µs, proof %" PRIu64
+                     " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
+                     lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name, (int)lease->pid,
+                     result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE], result->usec[STEP_RESET],
+                     result->usec[STEP_OPEN]);
 }
 
 static void open_slow(void *userdata, uint64_t age_usec)
