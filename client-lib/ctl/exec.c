@@ -101,8 +101,8 @@ static int check_command(const Verb *verb, Exec *exec)
 
         exact = command_count_devices(exec->request.devices, &n_devices);
         if (exact && exec->needs.n_devices > n_devices) {
-                ctl_error("{device:%zu} is asked for, and there are %zu devices, counted from 0",
-                          exec->needs.n_devices - 1, n_devices);
+                ctl_error("{device:%zu} is not there: --device gives {device:0} to {device:%zu}",
+                          exec->needs.n_devices - 1, n_devices - 1);
                 return EXIT_EXEC_FAILED;
         }
 

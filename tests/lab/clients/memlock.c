@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* tenant memlock DEVICE BYTES: acquires with that memlock, maps exactly as many bytes for DMA, and then
+ * tries what must fail: one page more, and to leave the accounting by process. A line for each with what
+ * came of it; the exit is 0 where all three went as they must. */
+
+#include <errno.h>
+#include <linux/iommufd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "tenant.h"
+#include "vfio-client.h"
+
+#define IOVA 0x100000u
+
+static void *allocate(size_t size)
+{
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+                die(errno, "allocate %zu bytes", size);
+        return p;
+}
+
+static const char *name_of(int r)
+{
+        return r < 0 ? strerrorname_np(-r) : "done";
+}
+
+int tenant_memlock(int argc, char **argv)
+{
+        struct iommu_option option = {
+                .size = sizeof(option),
+                .option_id = IOMMU_OPTION_RLIMIT_MODE,
+                .op = IOMMU_OPTION_OP_SET,
+        };
+        uint64_t bytes = number(argv[2]);
+        bool good = true;
+        Client client;
+        int r;
+
+        (void)argc;
+        client_open(&client);
+        client_acquire(&client, (const char *const[]){ argv[1], NULL }, bytes);
+        client_bind(&client);
+
+        r = client_map_dma(&client, allocate(bytes), bytes, IOVA);
+        (void)printf("map %llu bytes: %s\n", (unsigned long long)bytes, name_of(r));
+        good = good && r == 0;
+
+        r = client_map_dma(&client, allocate(PAGE), PAGE, IOVA + bytes);
+        (void)printf("map one page more: %s\n", name_of(r));
+        good = good && r == -ENOMEM;
+
+        r = ioctl(client.iommufd, IOMMU_OPTION, &option) < 0 ? -errno : 0;
+        (void)printf("leave the accounting by process: %s\n", name_of(r));
+        good = good && r == -EPERM;
+
+        client_release(&client);
+        client_done(&client);
+        return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
