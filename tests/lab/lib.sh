@@ -212,3 +212,34 @@ pci_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo non
 pci_group() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group" || echo none)"; } # ID
 pci_ids() { cut -c3- <(cat "/sys/bus/pci/devices/$1/vendor") | tr -d '\n'; echo -n :; cut -c3- "/sys/bus/pci/devices/$1/device"; } # ID
 limit_memlock() { awk '/^Max locked memory/ { print $4 }' "/proc/$1/limits"; }             # PID
+
+# --- what the scenarios of leases share
+
+CLIENTS=/lab/src/build/gcc/tests/lab/clients # where tests/run builds them
+
+# Blue and red may both use the edu and the igb; each has an edu of its own; green has figures to run into.
+standard_policy() { # EXTRA-LINES-FOR-BLUE
+        policy <<-POLICY
+		[tenant blue]
+		match-user = vm-blue
+		devices = pci:$EDU, pci:$IGB, pci:$EDU2, pci:$TESTDEV
+		${1:-}
+
+		[tenant red]
+		match-user = vm-red
+		devices = pci:$EDU, pci:$IGB, pci:$E1000E
+		deny-devices = pci:$TESTDEV
+
+		[tenant green]
+		match-user = vm-green
+		devices = pci:0000:0[1-6]:00.0, pci:$BRIDGED1
+		devices-max = 2
+		leases-max = 1
+		memlock-max = 256M
+		memlock-slack = 0
+	POLICY
+}
+
+leases() { manager_prop Leases; }
+no_leases() { [[ $(leases) == 0 ]]; }
+said() { grep -q -- "$2" "$(tenant_output "$1")"; } # UNIT TEXT
