@@ -117,10 +117,11 @@ typedef struct JobResult {
  * are closed by the caller. */
 typedef void (*JobDone)(void *userdata, JobResult *result);
 
-/* Called at most once, when a job has run for JOB_SLOW_USEC and still runs. */
+/* Called at most once, when a job has run for JOB_SLOW_USEC (a reclaim: RECLAIM_SLOW_USEC) and still runs. */
 typedef void (*JobSlow)(void *userdata, uint64_t age_usec);
 
-#define JOB_SLOW_USEC (10 * USEC_PER_SEC)
+#define JOB_SLOW_USEC     (10 * USEC_PER_SEC)
+#define RECLAIM_SLOW_USEC (1 * USEC_PER_SEC)
 
 typedef struct HostJob HostJob;
 typedef struct HostTimer HostTimer;

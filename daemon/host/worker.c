@@ -37,7 +37,7 @@ struct HostJob {
         JobSlow slow;
         void *userdata;
         uint64_t started;
-        sd_event_source *child, *deadline, *slow_timer;
+        sd_event_source *child, *slow_timer;
 };
 
 /* The result and its fds as one message. Which row an fd belongs to follows from the order: iommufd, then devices. */
@@ -137,7 +137,6 @@ static HostJob *job_free(HostJob *job)
                 job->workers->n_jobs--;
         }
         sd_event_source_disable_unref(job->child);
-        sd_event_source_disable_unref(job->deadline);
         sd_event_source_disable_unref(job->slow_timer);
         job->socket = safe_close(job->socket);
         if (job->result) {
@@ -174,20 +173,18 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
         return 0;
 }
 
+/* Somebody waits for a lease to open; of a reclaim that waits, people only want to know soon. */
+static uint64_t slow_after(JobKind kind)
+{
+        return kind == JOB_RECLAIM ? RECLAIM_SLOW_USEC : JOB_SLOW_USEC;
+}
+
 static int on_slow(sd_event_source *source, uint64_t usec, void *userdata)
 {
         HostJob *job = userdata;
 
         if (!job->disowned && job->slow)
-                job->slow(job->userdata, JOB_SLOW_USEC);
-        return 0;
-}
-
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        HostJob *job = userdata;
-
-        (void)sd_event_source_send_child_signal(job->child, SIGKILL, NULL, 0);
+                job->slow(job->userdata, slow_after(job->kind));
         return 0;
 }
 
@@ -283,11 +280,8 @@ int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow sl
 
         r = sd_event_add_child(workers->event, &job->child, job->pid, WEXITED, on_child, job);
         if (r >= 0)
-                r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC, JOB_SLOW_USEC, 0,
-                                               on_slow, job);
-        if (r >= 0)
-                r = sd_event_add_time_relative(workers->event, &job->deadline, CLOCK_MONOTONIC, WORKER_DEADLINE_USEC,
-                                               0, on_deadline, job);
+                r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC,
+                                               slow_after(job->kind), 0, on_slow, job);
         if (r < 0) {
                 /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. */
                 (void)kill(job->pid, SIGKILL);

@@ -3,14 +3,16 @@
 
 /* Workers: each job runs in a forked process of its own, since a thread that is stuck in the kernel would keep the
  * daemon from exiting, and its result comes back over a socket with the fds that it opened. A worker that cannot be
- * killed costs its own lease only. */
+ * killed costs its own lease only.
+ *
+ * A worker is never killed for being late. All that can keep it is the kernel, which a signal would not reach before it
+ * is through; and then the result would be lost, when it is good news: the file that everybody waited for is closed. */
 
 #include <systemd/sd-event.h>
 
 #include "daemon/core/host.h"
 
-#define WORKERS_MAX          64                   /* at once; more are refused with -EAGAIN */
-#define WORKER_DEADLINE_USEC (60 * USEC_PER_SEC)  /* then SIGKILL, which reaches it once the kernel lets it */
+#define WORKERS_MAX 64 /* at once; more are refused with -EAGAIN */
 
 typedef struct Workers Workers;
 
