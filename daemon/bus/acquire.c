@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Acquire, from message to message: who asks, how often, what for; then the core decides and works; then the reply with
+ * the fds, or the refusal. The order is from cheap to dear, so that a flood is turned away first. The fds in a reply are
+ * sd-bus's own copies, closed when the message is on its way; the core closes the originals. Event loop only. */
+
+#include "daemon/bus/access.h"
+#include "daemon/bus/acquire.h"
+#include "daemon/bus/call.h"
+#include "daemon/bus/object.h"
+#include "daemon/bus/request.h"
+#include "daemon/bus/uids.h"
+
+/* Reads the arguments and fills the caller's part in. As request_read(). */
+static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Refusal *refusal)
+{
+        int r;
+
+        r = request_read(m, ret, refusal);
+        if (r == -EBADMSG || r == -ENXIO || r == -EINVAL)
+                return refuse(refusal, RESULT_INVALID_ARGS, "The message cannot be read: %s.", strerror(-r));
+        if (r != 0)
+                return r;
+        r = caller_refresh(bus, caller, refusal);
+        if (r != 0)
+                return r;
+
+        ret->acquire.caller = caller_facts(caller);
+        ret->acquire.admin = access_is_admin(bus, caller);
+        ret->acquire.caller_pid = caller->pid;
+        ret->acquire.caller_pidfd = caller->pidfd;
+        ret->acquire.owner = caller->id;
+        return 0;
+}
+
+static int new_reply(Call *call, const Lease *lease, const AcquireOutcome *outcome, sd_bus_message **ret)
+{
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call->message, &reply);
+        if (r < 0)
+                return r;
+        r = object_append_path(reply, &lease_kind, lease);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "s", lease->backend == POLICY_BACKEND_GROUP ? "group" : "iommufd");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'a', "(ssh)");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < outcome->n_fds; i++) {
+                r = sd_bus_message_append(reply, "(ssh)", outcome->fds[i].kind, outcome->fds[i].id,
+                                          outcome->fds[i].fd);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(reply);
+        return 0;
+}
+
+static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outcome)
+{
+        Call *call = userdata;
+        sd_bus_message *reply = NULL;
+        int r;
+
+        if (outcome->error != 0)
+                return call_fail(call, outcome->error, outcome->refusal, "To open the devices");
+
+        r = new_reply(call, lease, outcome, &reply);
+        if (r < 0) {
+                (void)call_fail(call, r, NULL, "To build the reply");
+                return r;
+        }
+        return call_reply(call, reply);
+}
+
+int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Bus *bus = userdata;
+        Host *host = bus->broker->host;
+        const PolicyBroker *policy = &bus->broker->policy->broker;
+        _cleanup_(call_freep) Call *call = NULL;
+        Request request;
+        Refusal refusal;
+        Caller *caller;
+        Lease *lease;
+        int r;
+
+        /* Without a reply the file descriptors would go nowhere. */
+        if (sd_bus_message_get_expect_reply(m) <= 0)
+                return 1;
+
+        r = access_require(bus, m, ACCESS_ANY, &caller, error);
+        if (r < 0)
+                return r;
+        r = uids_take(bus->uids, caller->uid, policy->rate_count, policy->rate_interval_usec,
+                      host->ops->monotonic(host), &refusal);
+        if (r == 0)
+                r = call_new(bus, m, caller, &refusal, &call);
+        if (r == 0)
+                r = prepare(bus, m, caller, &request, &refusal);
+        if (r == 0)
+                r = broker_acquire(bus->broker, &request.acquire, acquire_done, call, &refusal, &lease);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "Acquire");
+        call = NULL; /* acquire_done()'s */
+        return 1;
+}
+
+int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Bus *bus = userdata;
+        Request request;
+        Refusal refusal = {};
+        Caller *caller;
+        int r;
+
+        r = access_require(bus, m, ACCESS_ANY, &caller, error);
+        if (r < 0)
+                return r;
+        r = prepare(bus, m, caller, &request, &refusal);
+        if (r == 0)
+                r = broker_check(bus->broker, &request.acquire, &refusal);
+        /* A call in bad form has no answer; any other refusal is one. */
+        if (r < 0 || r == RESULT_INVALID_ARGS || r == RESULT_LIMITS_EXCEEDED)
+                return error_set_outcome(error, r, &refusal, "CheckAccess");
+        return sd_bus_reply_method_return(m, "bss", r == 0, r == 0 ? "" : error_name((Result)r),
+                                          refusal.text);
+}

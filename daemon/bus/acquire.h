@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Manager.Acquire and Manager.CheckAccess: method handlers, userdata is the Bus. */
+
+#include "daemon/bus/bus-internal.h"
+
+int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the bus layer share: struct Bus, the objects that callbacks get, paths, and the named limits. */
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/bus/bus.h"
+#include "daemon/bus/errors.h"
+
+#define BUS_NAME        "org.vfiobroker1"
+#define BUS_ROOT        "/org/vfiobroker1"
+#define BUS_DEVICE_ROOT "/org/vfiobroker1/device"
+#define BUS_GROUP_ROOT  "/org/vfiobroker1/group"
+#define BUS_LEASE_ROOT  "/org/vfiobroker1/lease"
+#define BUS_TENANT_ROOT "/org/vfiobroker1/tenant"
+
+#define BUS_MANAGER_INTERFACE "org.vfiobroker1.Manager"
+#define BUS_DEVICE_INTERFACE  "org.vfiobroker1.Device"
+#define BUS_GROUP_INTERFACE   "org.vfiobroker1.Group"
+#define BUS_LEASE_INTERFACE   "org.vfiobroker1.Lease"
+#define BUS_TENANT_INTERFACE  "org.vfiobroker1.Tenant"
+
+/* What a client can make grow, and how far. Documented in org.vfiobroker1(5), tested at and past each. */
+#define CALLERS_MAX         1024U  /* connections that the broker remembers */
+#define CALLERS_UID_MAX     64U    /* of one uid; the least recently used that holds nothing makes room */
+#define CALLER_MATCHES_MAX  256U   /* matches on a name each; above, one for all (dbus-daemon allows 512) */
+#define UIDS_MAX            4096U  /* uids whose calls are counted at one time */
+#define CALLS_UID_MAX       16U    /* Acquire, BindDevice … that one uid awaits at one time */
+#define CALLER_GIDS_MAX     65536U /* the kernel's NGROUPS_MAX */
+#define DRIVER_TIMEOUT_USEC (5 * USEC_PER_SEC) /* for an answer of the bus itself */
+
+#define NAME_MAX_BYTES 127U /* bytes of a device, tenant or container name in a call */
+#define ECHO_MAX       64   /* bytes of a caller's own text that an error repeats */
+
+typedef struct Callers Callers;
+typedef struct Caller Caller;
+typedef struct Uids Uids;
+typedef struct Signals Signals;
+typedef struct Call Call;
+
+typedef enum ObjectType {
+        OBJECT_DEVICE,
+        OBJECT_GROUP,
+        OBJECT_LEASE,
+        OBJECT_TENANT,
+        _OBJECT_MAX,
+} ObjectType;
+
+typedef struct ObjectKind ObjectKind;
+
+/* What sd-bus hands to the callbacks of an object: the object, and the way back to the bus. One for each type is enough,
+ * since sd-bus calls back right after it looked an object up. */
+typedef struct Object {
+        Bus *bus;
+        const ObjectKind *kind;
+        void *found; /* Device, Group, Lease or Tenant */
+} Object;
+
+struct Bus {
+        sd_bus *bus;
+        Broker *broker;
+        const BusCallbacks *callbacks;
+        void *userdata;
+        Callers *callers;
+        Uids *uids;
+        Signals *signals;
+        Call *calls; /* utlist: answers that wait for a job, call.h */
+        Object objects[_OBJECT_MAX];
+
+        /* For whom properties are read where no message asks: the receiver of a signal. */
+        Caller *viewer;
+};
+
+/* For error texts: at most ECHO_MAX bytes of what the caller wrote, without control characters, in quotes. */
+const char *bus_echo(const char *s, char buffer[static ECHO_MAX + 8]);
+
+#define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
