@@ -149,7 +149,7 @@ static int pidfd_get_pid(int fd, pid_t *ret)
 
 static int read_pidfd(sd_bus_message *m, Request *request, Refusal *refusal)
 {
-        pid_t pid;
+        pid_t pid = 0;
         int fd, r;
 
         r = sd_bus_message_read_basic(m, 'h', &fd);

@@ -25,7 +25,7 @@ struct Inventory {
 
 static void copy_string(char *to, size_t size, const char *from)
 {
-        (void)snprintf(to, size, "%s", strempty(from));
+        (void)snprintf(to, size, "%.*s", (int)size - 1, strempty(from));
 }
 
 static uint64_t read_number(sd_device *device, const char *attribute, uint64_t otherwise)
