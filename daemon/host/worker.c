@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -283,8 +284,12 @@ int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow sl
                 r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC,
                                                slow_after(job->kind), 0, on_slow, job);
         if (r < 0) {
-                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. */
-                (void)kill(job->pid, SIGKILL);
+                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. By pidfd:
+                 * the daemon's filter has no kill(). */
+                _cleanup_close_ int pidfd = pidfd_open(job->pid, 0);
+
+                if (pidfd >= 0)
+                        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
                 if (!job->child)
                         (void)waitpid(job->pid, NULL, WNOHANG);
                 job_free(job);
