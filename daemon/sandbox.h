@@ -22,7 +22,7 @@ typedef struct SandboxIoctl {
 /* The table, and its length. Static. */
 const SandboxIoctl *sandbox_ioctls(size_t *ret_n);
 
-/* The last step of start-up, before READY=1: loads the name-service modules (loading code is impossible afterwards),
+/* The last step of start-up, before the first worker and before READY=1: loads the name-service modules (loading code is impossible afterwards),
  * keeps CAP_SYS_RESOURCE and CAP_KILL at most, makes the process undumpable, sets no_new_privs, installs the filter.
  * Everything that needs a socket of another family than AF_UNIX (the uevent monitor), an exec or a shared library must
  * be open or loaded before. Threads are not possible afterwards; plain fork() is. 0 or a negative errno; after an error
