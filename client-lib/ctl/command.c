@@ -96,7 +96,7 @@ static Token read_token(const char *s)
         return token;
 }
 
-int command_scan(char *const *command, CommandNeeds *ret, char **ret_error)
+int command_scan(const char *const *command, CommandNeeds *ret, char **ret_error)
 {
         CommandNeeds needs = { .iommufd = false };
 
@@ -205,7 +205,7 @@ static int append_qemu(CommandFds *fds, char **argv)
         return 0;
 }
 
-int command_build(char *const *command, CommandFds *fds, bool qemu, char ***ret)
+int command_build(const char *const *command, CommandFds *fds, bool qemu, char ***ret)
 {
         _cleanup_(command_freep) char **argv = NULL;
         size_t n = 0;

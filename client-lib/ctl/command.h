@@ -27,11 +27,11 @@ typedef struct CommandFds {
 
 /* Reads the placeholders of a NULL-terminated command. -EINVAL with a text in *ret_error, the caller's to
  * free, where one is wrong. */
-int command_scan(char *const *command, CommandNeeds *ret, char **ret_error);
+int command_scan(const char *const *command, CommandNeeds *ret, char **ret_error);
 
 /* Makes the command with placeholders replaced and, for `qemu`, an -object and one -device for each device
  * appended. The command has passed command_scan(). -ENOENT where the lease lacks what is asked. */
-int command_build(char *const *command, CommandFds *fds, bool qemu, char ***ret);
+int command_build(const char *const *command, CommandFds *fds, bool qemu, char ***ret);
 
 /* Frees a NULL-terminated array with its strings; NULL is nothing. Returns NULL. */
 char **command_free(char **command);

@@ -16,7 +16,7 @@ typedef struct Exec {
         Request request;
         CommandNeeds needs;
         bool qemu;
-        char *const *command;
+        const char *const *command;
 } Exec;
 
 static void exec_done(Exec *exec)
@@ -75,7 +75,7 @@ static int read_arguments(const Verb *verb, int argc, char **argv, Exec *exec, i
                         }
                 }
 
-        exec->command = argv + optind;
+        exec->command = (const char *const *)argv + optind;
         if (exec->request.n_devices == 0) {
                 *ret_exit = usage(verb, "Which --device?", "");
                 return -1;
