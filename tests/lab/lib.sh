@@ -215,7 +215,8 @@ limit_memlock() { awk '/^Max locked memory/ { print $4 }' "/proc/$1/limits"; }  
 
 # --- what the scenarios of leases share
 
-CLIENTS=/lab/src/build/gcc/tests/lab/clients # where tests/run builds them
+CLIENTS=/lab/build/tests/lab/clients # of the build that tests/lab/boot was told
+[[ -n ${LAB_BUILD:-} ]] || CLIENTS=/lab/src/build/gcc/tests/lab/clients
 
 # Blue and red may both use the edu and the igb; each has an edu of its own; green has figures to run into.
 standard_policy() { # EXTRA-LINES-FOR-BLUE
