@@ -146,7 +146,7 @@ int broker_end(struct vfiobroker *broker, int r)
         return r;
 }
 
-int broker_error(struct vfiobroker *broker, int error, const char *format, ...)
+void broker_set_error(struct vfiobroker *broker, int error, const char *format, ...)
 {
         va_list ap;
 
@@ -154,7 +154,6 @@ int broker_error(struct vfiobroker *broker, int error, const char *format, ...)
         va_start(ap, format);
         (void)sd_bus_error_set_errnofv(&broker->error, error, format, ap);
         va_end(ap);
-        return -error;
 }
 
 int broker_call_new(struct vfiobroker *broker, const char *path, const char *interface, const char *member,

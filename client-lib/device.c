@@ -268,6 +268,29 @@ static int read_property(struct vfiobroker *broker, sd_bus_message *m, struct vf
         return sd_bus_message_exit_container(m);
 }
 
+static int read_properties(struct vfiobroker *broker, sd_bus_message *m, struct vfiobroker_device *device)
+{
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_property(broker, m, device);
+                if (r < 0)
+                        return r;
+
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_exit_container(m);
+}
+
 /* What did not come must not be NULL for the caller. */
 static int fill_in(struct vfiobroker_device *device)
 {
@@ -346,22 +369,9 @@ static int get_device(struct vfiobroker *broker, const char *id, struct vfiobrok
         device = calloc(1, sizeof(*device));
         if (!device)
                 return -ENOMEM;
-        device->group = -1;
-        device->numa_node = -1;
+        *device = (struct vfiobroker_device){ .group = -1, .numa_node = -1 };
 
-        r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-                r = read_property(broker, reply, device);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(reply);
-                if (r < 0)
-                        return r;
-        }
+        r = read_properties(broker, reply, device);
         if (r < 0)
                 return r;
 

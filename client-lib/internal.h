@@ -44,8 +44,10 @@ int broker_begin(struct vfiobroker *broker);
  * text, those of errno where nobody set better ones. */
 int broker_end(struct vfiobroker *broker, int r);
 
-/* Sets the text of a local error and returns -error. */
-int broker_error(struct vfiobroker *broker, int error, const char *format, ...) _printf_(3, 4);
+/* Sets the name and text of a local error, and is -error: a macro, so that compilers know that it is
+ * negative. */
+#define broker_error(broker, error, ...) (broker_set_error(broker, error, __VA_ARGS__), -(error))
+void broker_set_error(struct vfiobroker *broker, int error, const char *format, ...) _printf_(3, 4);
 
 /* Makes a call to a method of the broker's object at `path`. */
 int broker_call_new(struct vfiobroker *broker, const char *path, const char *interface, const char *member,

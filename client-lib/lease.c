@@ -40,26 +40,31 @@ static int kind_from_string(const char *s)
 int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
               struct vfiobroker_lease **ret)
 {
-        _cleanup_(vfiobroker_lease_freep) struct vfiobroker_lease *lease = NULL;
+        _cleanup_free_ char *id = NULL, *path_copy = NULL, *backend_copy = NULL;
+        struct vfiobroker_lease *lease;
         int r;
 
-        lease = calloc(1, sizeof(*lease));
-        if (!lease)
-                return -ENOMEM;
-
-        lease->broker = broker_ref(broker);
-        lease->path = strdup(path);
-        lease->backend = strdup(backend);
-        if (!lease->path || !lease->backend)
-                return -ENOMEM;
-
-        r = path_to_id(path, BROKER_LEASE_PREFIX, &lease->id);
+        r = path_to_id(path, BROKER_LEASE_PREFIX, &id);
         if (r == -EBADMSG)
                 return broker_error(broker, EPROTO, "The broker sent %s as the path of a lease", path);
         if (r < 0)
                 return r;
 
-        *ret = TAKE_PTR(lease);
+        path_copy = strdup(path);
+        backend_copy = strdup(backend);
+        lease = calloc(1, sizeof(*lease));
+        if (!path_copy || !backend_copy || !lease) {
+                free(lease);
+                return -ENOMEM;
+        }
+
+        *lease = (struct vfiobroker_lease){
+                .broker = broker_ref(broker),
+                .id = TAKE_PTR(id),
+                .path = TAKE_PTR(path_copy),
+                .backend = TAKE_PTR(backend_copy),
+        };
+        *ret = lease;
         return 0;
 }
 

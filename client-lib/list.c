@@ -8,15 +8,15 @@
 /* Makes room for one more pointer in a growing array. */
 static int grow(void *array, size_t n)
 {
-        void **items = *(void ***)array;
+        void **grown;
 
         if (n > 0 && (n & (n - 1)) != 0)
                 return 0;
 
-        items = reallocarray(items, n == 0 ? 1 : n * 2, sizeof(void *));
-        if (!items)
+        grown = reallocarray(*(void ***)array, n == 0 ? 1 : n * 2, sizeof(void *));
+        if (!grown)
                 return -ENOMEM;
-        *(void ***)array = items;
+        *(void ***)array = grown;
         return 0;
 }
 

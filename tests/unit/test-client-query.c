@@ -239,14 +239,14 @@ static void test_device_little(void **state)
 static void test_device_errors(void **state)
 {
         static const struct {
-                Answer answer;
                 const char *id;
+                Answer answer;
                 int error;
         } cases[] = {
-                { ANSWER_FULL, "0000:02:00.0", ENODEV },
-                { ANSWER_GONE, "0000:01:00.0", ENODEV },
-                { ANSWER_WRONG_TYPE, "0000:01:00.0", EBADMSG },
-                { ANSWER_WRONG_PATH, "0000:01:00.0", EBADMSG },
+                { "0000:02:00.0", ANSWER_FULL, ENODEV },
+                { "0000:01:00.0", ANSWER_GONE, ENODEV },
+                { "0000:01:00.0", ANSWER_WRONG_TYPE, EBADMSG },
+                { "0000:01:00.0", ANSWER_WRONG_PATH, EBADMSG },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

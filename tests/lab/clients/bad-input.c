@@ -149,7 +149,7 @@ static int connect_to(const char *path)
                 die(errno, "make a socket");
         if (strlen(path) >= sizeof(address.sun_path))
                 die(0, "too long a path: %s", path);
-        strcpy(address.sun_path, path);
+        memcpy(address.sun_path, path, strlen(path) + 1);
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
                 die(errno, "connect to %s", path);
         return fd;

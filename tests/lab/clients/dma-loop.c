@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "edu-registers.h"
 #include "tenant.h"
@@ -31,9 +30,9 @@ int tenant_dma_loop(int argc, char **argv)
         client_bind(&client);
         client_map_bar(&client.devices[0]);
 
-        pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages == MAP_FAILED)
-                die(errno, "allocate two pages");
+        pages = aligned_alloc(PAGE, 2 * PAGE);
+        if (!pages)
+                die(ENOMEM, "allocate two pages");
         r = client_map_dma(&client, pages, 2 * PAGE, IOVA);
         if (r < 0)
                 die(-r, "map two pages for DMA");

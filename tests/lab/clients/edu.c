@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "edu-registers.h"
 #include "vfio-client.h"
@@ -40,9 +39,9 @@ static void dma(const Client *client, const ClientDevice *edu)
         uint8_t *pages;
         int r;
 
-        pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages == MAP_FAILED)
-                die(errno, "allocate two pages");
+        pages = aligned_alloc(PAGE, 2 * PAGE);
+        if (!pages)
+                die(ENOMEM, "allocate two pages");
         for (size_t i = 0; i < PAGE; i++)
                 pages[i] = (uint8_t)(i * 7 + i / 256 + 1);
 

@@ -10,19 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "tenant.h"
 #include "vfio-client.h"
 
 #define IOVA 0x100000u
 
+/* Whole pages, so that each is charged once. */
 static void *allocate(size_t size)
 {
-        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *p = aligned_alloc(PAGE, size);
 
-        if (p == MAP_FAILED)
-                die(errno, "allocate %zu bytes", size);
+        if (!p)
+                die(ENOMEM, "allocate %zu bytes", size);
         return p;
 }
 
@@ -44,6 +44,9 @@ int tenant_memlock(int argc, char **argv)
         int r;
 
         (void)argc;
+        if (bytes == 0 || bytes % PAGE != 0)
+                die(0, "not a number of whole pages: %s", argv[2]);
+
         client_open(&client);
         client_acquire(&client, (const char *const[]){ argv[1], NULL }, bytes);
         client_bind(&client);

@@ -30,10 +30,10 @@ typedef struct Client {
 } Client;
 
 /* "PROGRAM: STEP: reason" on stderr, and exit 1. `error` is an errno, 0 for none. */
-_Noreturn void die(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void die(int error, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /* "PROGRAM: STEP: the broker's error name: its text", and exit 1. */
-_Noreturn void die_refused(const Client *client, int r, const char *step);
+void die_refused(const Client *client, int r, const char *step) __attribute__((noreturn));
 
 /* "ok STEP" on stdout, at once. */
 void ok(const char *format, ...) __attribute__((format(printf, 1, 2)));
