@@ -33,12 +33,12 @@ typedef enum VerdictCode {
         _VERDICT_MAX,
 } VerdictCode;
 
+/* `tenant` is whom it concerns, borrowed from the policy, or NULL. `text` names the tenant, the rule as it
+ * is written and its file:line; it never says anything of another tenant. */
 typedef struct Verdict {
         VerdictCode code;
-        const PolicyTenant
-                *tenant; /* whom it concerns; NULL where there is none. Borrowed from the policy */
-        char text
-                [VERDICT_TEXT_MAX]; /* the tenant, the rule as written, its file:line; nothing of other tenants */
+        const PolicyTenant *tenant;
+        char text[VERDICT_TEXT_MAX];
 } Verdict;
 
 /* Identity → tenant. `wanted` NULL or "" stands for the only match. */

@@ -120,6 +120,8 @@ typedef struct Policy {
         size_t n_pools;
         PolicyDevice *devices;
         size_t n_devices;
+        const PolicyTenant **tenants_by_name; /* the same, sorted */
+        const PolicyPool **pools_by_name;
         const char **files; /* that were read, in order */
         size_t n_files;
         Arena arena; /* owns all of the above */

@@ -53,6 +53,10 @@ bool tenant_match_is_set(const TenantMatch *match);
  * the first key that does not hold is stored there (_TENANT_MATCH_MAX where no key is given). */
 bool tenant_match(const TenantMatch *match, const CallerFacts *caller, TenantMatchKey *ret_failed);
 
+/* One user or group: a name of the system's database, or a number. Returns as tenant_match_parse(). */
+int tenant_match_lookup_user(const char *text, uid_t *ret_uid, char *error);
+int tenant_match_lookup_group(const char *text, gid_t *ret_gid, char *error);
+
 /* "match-user", … and back; -EINVAL where there is none such. */
 const char *tenant_match_key_to_string(TenantMatchKey key);
 int tenant_match_key_from_string(const char *name);
