@@ -163,8 +163,10 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 facts[i] = device_facts(device);
                 rows[i] = (DecideDevice){
                         .facts = facts + i,
-                        .group_tenant = device->group ? group_tenant(device->group) : NULL,
-                        .reset_set_tenant = reset_set_tenant(broker, device, plan->tenant->name),
+                        /* A device that is held itself is taken, which is the plainer word. */
+                        .group_tenant = device->group && !device->lease ? group_tenant(device->group) : NULL,
+                        .reset_set_tenant =
+                                device->lease ? NULL : reset_set_tenant(broker, device, plan->tenant->name),
                         .pf_on_vfio = pf && pf->info.driver_is_vfio,
                         .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
                         .msi_isolated = true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
@@ -180,6 +182,18 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
         if (r == 0)
                 (void)snprintf(plan->rule, sizeof(plan->rule), "%s", verdict.text);
         return r;
+}
+
+/* A bus reset counts where nothing else is on the bus: the kernel lists the method for others too and then refuses it
+ * (pci_parent_bus_reset() in drivers/pci/pci.c, Linux 6.12; seen with two devices behind one bridge). */
+static bool can_reset(Broker *broker, const Device *device)
+{
+        if (device_has_function_reset(device))
+                return true;
+        for (const Device *other = broker->devices; other; other = other->hh.next)
+                if (device_reset_hits(device, other))
+                        return false;
+        return device->info.n_reset_methods > 0;
 }
 
 /* What only the machine's state refuses, once the policy has allowed it. */
@@ -204,10 +218,10 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Group %d of device %s is not viable: %s. Bind these to a VFIO driver or to none.",
                                       device->group->number, id, blockers);
-                if (plan->tenant->reset == POLICY_RESET_REQUIRED && device->info.n_reset_methods == 0)
+                if (plan->tenant->reset == POLICY_RESET_REQUIRED && !can_reset(broker, device))
                         return refuse(refusal, RESULT_RESET_FAILED,
-                                      "Device %s has no reset, and tenant %s requires one (reset = required).", id,
-                                      plan->tenant->name);
+                                      "Device %s has no reset of its own, and tenant %s requires one (reset = required).",
+                                      id, plan->tenant->name);
         }
         return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
 
@@ -24,13 +25,12 @@ static uint64_t now_usec(void)
         return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static int ping(sd_bus *bus, const char *destination, uint64_t *ret_usec)
+static int ping(sd_bus *bus, const char *destination, const char *path, uint64_t *ret_usec)
 {
         uint64_t start = now_usec();
         int r;
 
-        r = sd_bus_call_method(bus, destination, "/org/vfiobroker1", "org.freedesktop.DBus.Peer", "Ping", NULL, NULL,
-                               NULL);
+        r = sd_bus_call_method(bus, destination, path, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
         *ret_usec = now_usec() - start;
         return r;
 }
@@ -46,11 +46,13 @@ int main(int argc, char **argv)
                 return fputs("usage: ping N\n", stderr), 2;
         r = sd_bus_open_system(&bus);
         for (size_t i = 0; i < n && r >= 0; i++) {
-                r = ping(bus, "org.freedesktop.DBus", floor + i);
+                r = ping(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", floor + i);
                 if (r >= 0)
-                        r = ping(bus, "org.vfiobroker1", broker + i);
+                        r = ping(bus, "org.vfiobroker1", "/org/vfiobroker1", broker + i);
         }
-        if (r >= 0) {
+        if (r < 0)
+                (void)fprintf(stderr, "ping: %s\n", strerror(-r));
+        else {
                 qsort(broker, n, sizeof(*broker), compare);
                 qsort(floor, n, sizeof(*floor), compare);
                 (void)printf("broker-p50=%llu broker-max=%llu bus-p50=%llu bus-max=%llu\n",
