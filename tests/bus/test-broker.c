@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The broker of the bus tests: the real core and the real bus layer over the fake machine, on whatever bus
+ * $VFIOBROKER_BUS_ADDRESS names, with the policy in the file that is its argument. What the machine does is told on
+ * standard input, a line for each order, and answered with a line; the end of the input is the end of the program. */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/bus/bus.h"
+#include "daemon/bus/caller.h"
+#include "daemon/bus/uids.h"
+#include "tests/fixtures/fake-host.h"
+
+typedef struct TestBroker {
+        sd_event *event;
+        FakeHost *fake;
+        Broker *broker;
+        Bus *bus;
+        const char *policy;
+        unsigned n_events;
+} TestBroker;
+
+static int load(const char *file, Policy **ret, char **ret_errors)
+{
+        _cleanup_policy_errors_ PolicyErrors errors = POLICY_ERRORS_NULL;
+        char *files[] = { (char *)file };
+        int r;
+
+        r = policy_load_files(files, 1, POLICY_LOAD_ANY_OWNER, ret, &errors);
+        if (r < 0)
+                *ret_errors = policy_errors_to_string(&errors);
+        return r;
+}
+
+static int on_reload(void *userdata, char **ret_errors)
+{
+        TestBroker *self = userdata;
+        Policy *policy = NULL;
+        int r;
+
+        r = load(self->policy, &policy, ret_errors);
+        return r < 0 ? r : broker_set_policy(self->broker, policy);
+}
+
+static void on_driver_changed(void *userdata, const FakeDevice *device)
+{
+        TestBroker *self = userdata;
+        Device *known = broker_device(self->broker, device->id);
+        DeviceInfo info;
+
+        if (!known)
+                return;
+        info = fake_host_device_info(self->fake, device->id, known->info.group, device->driver);
+        (void)broker_device_update(self->broker, &info);
+        device_info_done(&info);
+}
+
+static void on_event(void *userdata, const BrokerEvent *event)
+{
+        ((TestBroker *)userdata)->n_events++;
+}
+
+static const BrokerObserver observer = { .event = on_event };
+
+static long resident_kib(void)
+{
+        _cleanup_(fclosep) FILE *f = fopen("/proc/self/statm", "re");
+        long size, resident;
+
+        if (!f || fscanf(f, "%ld %ld", &size, &resident) != 2)
+                return -1;
+        return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void add_device(TestBroker *self, const char *id, int group, const char *driver)
+{
+        DeviceInfo info = fake_host_device_info(self->fake, id, group, streq(driver, "-") ? "" : driver);
+
+        (void)broker_device_update(self->broker, &info);
+        device_info_done(&info);
+}
+
+/* "WORD [ID [NUMBER [WORD]]]" */
+static void obey(TestBroker *self, const char *order)
+{
+        char verb[32] = "", id[DEVICE_ID_MAX] = "", word[64] = "";
+        int number = 0;
+
+        (void)sscanf(order, "%31s %127s %d %63s", verb, id, &number, word);
+        if (streq(verb, "add"))
+                add_device(self, id, number, word);
+        else if (streq(verb, "remove"))
+                broker_device_remove(self->broker, id);
+        else if (streq(verb, "hang")) {
+                fake_host_device(self->fake, id)->hang = number;
+                fake_host_run(self->fake);
+        } else if (streq(verb, "bind-error"))
+                fake_host_device(self->fake, id)->bind_error = number;
+        else if (streq(verb, "prove-error"))
+                fake_host_device(self->fake, id)->prove_error = number;
+        else if (streq(verb, "reset-error")) {
+                fake_host_device(self->fake, id)->reset = number ? RESET_FAILED : RESET_DONE;
+                fake_host_device(self->fake, id)->reset_errno = number;
+        } else if (streq(verb, "slow"))
+                fake_host_slow(self->fake);
+        else if (streq(verb, "state")) {
+                const Device *device = broker_device(self->broker, id);
+
+                (void)printf("%s\n", device ? device_state_to_string(device->state) : "none");
+                return;
+        } else if (streq(verb, "driver")) {
+                (void)printf("%s\n", fake_host_device(self->fake, id)->driver);
+                return;
+        } else if (streq(verb, "leases")) {
+                (void)printf("%u\n", self->broker->n_leases);
+                return;
+        } else if (streq(verb, "jobs")) {
+                (void)printf("%u\n", fake_host_n_jobs(self->fake));
+                return;
+        } else if (streq(verb, "watches")) {
+                (void)printf("%u\n", fake_host_n_watches(self->fake));
+                return;
+        } else if (streq(verb, "fds")) {
+                (void)printf("%u\n", fake_host_count_fds());
+                return;
+        } else if (streq(verb, "rss")) {
+                (void)printf("%ld\n", resident_kib());
+                return;
+        } else if (streq(verb, "callers")) {
+                (void)printf("%u\n", callers_count(self->bus));
+                return;
+        } else {
+                (void)printf("what?\n");
+                return;
+        }
+        (void)printf("ok\n");
+}
+
+static int on_input(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        static char line[1024];
+        static size_t n;
+        TestBroker *self = userdata;
+        char *end;
+        ssize_t k;
+
+        k = read(fd, line + n, sizeof(line) - 1 - n);
+        if (k <= 0)
+                return sd_event_exit(self->event, EXIT_SUCCESS);
+        n += (size_t)k;
+        line[n] = 0;
+        while ((end = strchr(line, '\n'))) {
+                *end++ = 0;
+                obey(self, line);
+                (void)fflush(stdout);
+                n -= (size_t)(end - line);
+                memmove(line, end, n + 1);
+        }
+        return 0;
+}
+
+static int on_machine(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        fake_host_run(((TestBroker *)userdata)->fake);
+        return 0;
+}
+
+static int start(TestBroker *self)
+{
+        static const BusCallbacks callbacks = { .reload = on_reload };
+        _cleanup_free_ char *errors = NULL;
+        Policy *policy = NULL;
+        int r;
+
+        r = load(self->policy, &policy, &errors);
+        if (r < 0) {
+                (void)fprintf(stderr, "%s\n", errors ? errors : strerror(-r));
+                return r;
+        }
+        self->fake = fake_host_new(true);
+        if (!self->fake)
+                return -ENOMEM;
+        self->fake->driver_changed = on_driver_changed;
+        self->fake->driver_changed_userdata = self;
+        r = broker_new(&self->fake->host, NULL, NULL, policy, &self->broker);
+        if (r >= 0)
+                r = broker_observe(self->broker, &observer, self);
+        if (r >= 0)
+                r = sd_event_default(&self->event);
+        if (r >= 0)
+                r = sd_event_add_io(self->event, NULL, STDIN_FILENO, EPOLLIN, on_input, self);
+        if (r >= 0)
+                r = sd_event_add_io(self->event, NULL, fake_host_fd(self->fake), EPOLLIN, on_machine, self);
+        if (r >= 0)
+                r = bus_new(self->event, self->broker, &callbacks, self, &self->bus);
+        return r;
+}
+
+int main(int argc, char *argv[])
+{
+        TestBroker self = { .policy = argc > 1 ? argv[1] : "" };
+        int r;
+
+        r = start(&self);
+        if (r >= 0) {
+                (void)puts("ready");
+                (void)fflush(stdout);
+                r = sd_event_loop(self.event);
+        } else
+                (void)fprintf(stderr, "test-broker cannot start: %s\n", strerror(-r));
+
+        bus_free(self.bus);
+        broker_free(self.broker);
+        fake_host_free(self.fake);
+        sd_event_unref(self.event);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
