@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "tenant.h"
 #include "vfio-client.h"
@@ -28,34 +26,6 @@ static int compare(const void *a, const void *b)
         uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
         return (x > y) - (x < y);
-}
-
-static bool is_available(const Client *client, const char *device)
-{
-        struct vfiobroker_device_list *list;
-        bool available = false;
-        int r;
-
-        r = vfiobroker_list_devices(client->broker, &list);
-        if (r < 0)
-                die_refused(client, r, "list");
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->devices[i]->id, device) == 0)
-                        available = strcmp(list->devices[i]->state, "available") == 0;
-        vfiobroker_device_list_free(list);
-        return available;
-}
-
-static void wait_available(const Client *client, const char *device)
-{
-        const struct timespec millisecond = { .tv_nsec = 1000 * 1000 };
-        uint64_t deadline = now_nsec() + 30ull * 1000 * 1000 * 1000;
-
-        while (!is_available(client, device)) {
-                if (now_nsec() > deadline)
-                        die(0, "%s is not available 30 s after its release", device);
-                (void)nanosleep(&millisecond, NULL);
-        }
 }
 
 int tenant_acquire_loop(int argc, char **argv)
@@ -84,7 +54,7 @@ int tenant_acquire_loop(int argc, char **argv)
                 stamps[2] = now_nsec();
                 client_release(&client);
                 stamps[3] = now_nsec();
-                wait_available(&client, argv[2]);
+                client_wait_free(&client, argv[2], 30);
                 stamps[4] = now_nsec();
 
                 for (size_t p = 0; p < PHASE_ALL; p++)

@@ -2,7 +2,7 @@
 
 /* tenant dma-loop EDU [IGB]: a VMM in the middle of its work, to be killed there. It keeps an edu doing DMA
  * without end, and leaves a value in a register of an igb, which the next tenant must not find: tenant
- * peek-igb IGB looks. */
+ * peek-igb IGB waits until the igb is free, and looks. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,6 +63,7 @@ int tenant_peek_igb(int argc, char **argv)
 
         (void)argc;
         client_open(&client);
+        client_wait_free(&client, argv[1], 30);
         client_acquire(&client, (const char *const[]){ argv[1], NULL }, UINT64_MAX);
         client_bind(&client);
         client_map_bar(&client.devices[0]);

@@ -44,6 +44,10 @@ void client_open(Client *client);
 /* Acquires devices (NULL-terminated). memlock UINT64_MAX is the tenant's default. */
 void client_acquire(Client *client, const char *const *devices, uint64_t memlock);
 
+/* Looks every 2 ms until nobody has the device and the broker has it back; ends the program after
+ * `seconds`. */
+void client_wait_free(const Client *client, const char *device, unsigned seconds);
+
 /* Binds every device to the iommufd and attaches it to one new I/O address space. */
 void client_bind(Client *client);
 
