@@ -28,19 +28,23 @@ void *arena_alloc(Arena *arena, size_t n, size_t size)
         return block->data;
 }
 
+static char *copy(Arena *arena, const char *s, size_t length)
+{
+        char *p = arena_alloc(arena, length + 1, 1);
+
+        if (p)
+                memcpy(p, s, length);
+        return p;
+}
+
 char *arena_strndup(Arena *arena, const char *s, size_t n)
 {
-        size_t length = strnlen(s, n);
-        char *copy = arena_alloc(arena, length + 1, 1);
-
-        if (copy)
-                memcpy(copy, s, length);
-        return copy;
+        return copy(arena, s, strnlen(s, n));
 }
 
 char *arena_strdup(Arena *arena, const char *s)
 {
-        return arena_strndup(arena, s, strlen(s));
+        return copy(arena, s, strlen(s));
 }
 
 void arena_done(Arena *arena)

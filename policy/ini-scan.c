@@ -156,14 +156,7 @@ static int scan_header(Scan *scan, unsigned line, char *s)
                 return r;
 
         section = scan->sections + scan->n_sections;
-        *section = (IniSection){
-                .kind = arena_strdup(scan->arena, kind),
-                .name = arena_strdup(scan->arena, name),
-                .line = line,
-        };
-        if (!section->kind || !section->name)
-                return -ENOMEM;
-
+        *section = (IniSection){ .kind = kind, .name = name, .line = line };
         scan->n_sections++;
         scan->skip = false;
         return 0;
@@ -270,14 +263,11 @@ static int scan_entry(Scan *scan, unsigned line, char *s)
 
         entry = scan->entries + scan->n_entries;
         *entry = (RawEntry){
-                .key = arena_strdup(scan->arena, key),
-                .raw = arena_strdup(scan->arena, raw),
+                .key = key,
+                .raw = raw,
                 .line = line,
                 .section = scan->n_sections - 1,
         };
-        if (!entry->key || !entry->raw)
-                return -ENOMEM;
-
         scan->n_entries++;
         return 0;
 }
@@ -311,12 +301,17 @@ static bool check_physical(Scan *scan, unsigned line, const char *s, size_t n, s
 
 static int scan_text(Scan *scan, const char *text, size_t size)
 {
-        char logical[POLICY_LINE_MAX + 1];
+        char *logical; /* the line at hand; what is kept of it stays where it is, in the arena */
         size_t n_logical = 0;
         unsigned line = 0, first = 0;
         bool continued = false, broken = false;
         const char *end = text + size;
         int r;
+
+        logical = arena_alloc(scan->arena, size + 1,
+                              1); /* each line needs no more than it has, the NUL for its newline */
+        if (!logical)
+                return -ENOMEM;
 
         while (text < end) {
                 const char *newline = memchr(text, '\n', (size_t)(end - text));
@@ -343,6 +338,7 @@ static int scan_text(Scan *scan, const char *text, size_t size)
 
                 if (!continued) {
                         first = line;
+                        logical += n_logical > 0 ? n_logical + 1 : 0;
                         n_logical = 0;
                         broken = false;
                 }
@@ -379,14 +375,11 @@ static int scan_text(Scan *scan, const char *text, size_t size)
         return 0;
 }
 
-static int compare_entries(const void *a, const void *b)
+static int compare_keys(const void *a, const void *b)
 {
         const RawEntry *x = a, *y = b;
-        int r;
+        int r = strcmp(x->key, y->key);
 
-        if (x->section != y->section)
-                return x->section < y->section ? -1 : 1;
-        r = strcmp(x->key, y->key);
         if (r != 0)
                 return r;
         return x->line < y->line ? -1 : x->line > y->line;
@@ -399,27 +392,30 @@ static int compare_lines(const void *a, const void *b)
         return x->line < y->line ? -1 : x->line > y->line;
 }
 
-/* Takes out the keys that a section has a second time. */
+/* Takes out the keys that a section has a second time. Sections lie one after the other. */
 static void drop_duplicates(Scan *scan)
 {
-        size_t n = 0;
+        RawEntry *entries = scan->entries;
+        size_t kept = 0, last;
 
-        if (scan->n_entries == 0)
-                return;
-        qsort(scan->entries, scan->n_entries, sizeof(*scan->entries), compare_entries);
+        for (size_t first = 0; first < scan->n_entries; first = last) {
+                size_t start = kept;
 
-        for (size_t i = 0; i < scan->n_entries; i++) {
-                const RawEntry *entry = scan->entries + i, *kept = n > 0 ? scan->entries + n - 1 : NULL;
+                for (last = first; last < scan->n_entries; last++)
+                        if (entries[last].section != entries[first].section)
+                                break;
+                qsort(entries + first, last - first, sizeof(*entries), compare_keys);
 
-                if (kept && kept->section == entry->section && streq(kept->key, entry->key))
-                        scan_error(scan, entry->line,
-                                   "%s is given twice; it is in line %u already, keep one of them",
-                                   entry->key, kept->line);
-                else
-                        scan->entries[n++] = *entry;
+                for (size_t i = first; i < last; i++)
+                        if (kept > start && streq(entries[kept - 1].key, entries[i].key))
+                                scan_error(scan, entries[i].line,
+                                           "%s is given twice; it is in line %u already, keep one of them",
+                                           entries[i].key, entries[kept - 1].line);
+                        else
+                                entries[kept++] = entries[i];
+                qsort(entries + start, kept - start, sizeof(*entries), compare_lines);
         }
-        scan->n_entries = n;
-        qsort(scan->entries, n, sizeof(*scan->entries), compare_lines);
+        scan->n_entries = kept;
 }
 
 static int silent(_unused_ const char *format, ...)
@@ -454,6 +450,7 @@ static int read_portion(Scan *scan, size_t first, size_t last, const char *text,
 {
         _cleanup_(freedictp) dictionary *values = NULL;
         char path[64], key[KEY_MAX + 32];
+        size_t prefix = 0;
         int r;
 
         if (scan->fd < 0) {
@@ -477,7 +474,9 @@ static int read_portion(Scan *scan, size_t first, size_t last, const char *text,
                 const RawEntry *entry = scan->entries + i;
                 const char *value;
 
-                (void)snprintf(key, sizeof(key), "%zu:%s", entry->section, entry->key);
+                if (i == first || entry->section != entry[-1].section)
+                        prefix = (size_t)snprintf(key, sizeof(key), "%zu:", entry->section);
+                (void)stpcpy(key + prefix, entry->key); /* KEY_MAX bytes at most, as the scan saw to */
                 value = iniparser_getstring(values, key, NULL);
                 if (!value)
                         return -EIO;
@@ -496,7 +495,8 @@ static int read_portion(Scan *scan, size_t first, size_t last, const char *text,
 static int read_values(Scan *scan, IniEntry *ret_entries)
 {
         _cleanup_free_ char *text = malloc(PORTION_BYTES);
-        size_t first = 0, size = 0;
+        size_t first = 0;
+        char *p = text;
         int r;
 
         if (!text)
@@ -506,19 +506,21 @@ static int read_values(Scan *scan, IniEntry *ret_entries)
         for (size_t i = 0; i < scan->n_entries; i++) {
                 const RawEntry *entry = scan->entries + i;
 
-                if (i - first == PORTION_KEYS || size > PORTION_BYTES - 2 * (POLICY_LINE_MAX + 1)) {
-                        r = read_portion(scan, first, i, text, size, ret_entries);
+                if (i - first == PORTION_KEYS || p > text + PORTION_BYTES - 2 * (POLICY_LINE_MAX + 1)) {
+                        r = read_portion(scan, first, i, text, (size_t)(p - text), ret_entries);
                         if (r < 0)
                                 return r;
                         first = i;
-                        size = 0;
+                        p = text;
                 }
-                if (i == first || entry->section != scan->entries[i - 1].section)
-                        size += (size_t)sprintf(text + size, "[%zu]\n", entry->section);
-                size += (size_t)sprintf(text + size, "%s=%s\n", entry->key, entry->raw);
+                if (i == first || entry->section != entry[-1].section)
+                        p += sprintf(p, "[%zu]\n", entry->section);
+                p = stpcpy(p, entry->key);
+                *p++ = '=';
+                p = stpcpy(p, entry->raw);
+                *p++ = '\n';
         }
-        return first < scan->n_entries ? read_portion(scan, first, scan->n_entries, text, size, ret_entries)
-                                       : 0;
+        return read_portion(scan, first, scan->n_entries, text, (size_t)(p - text), ret_entries);
 }
 
 int ini_scan(Arena *arena, const char *name, const char *text, size_t size, IniFile *ret_file,

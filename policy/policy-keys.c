@@ -62,7 +62,12 @@ static int parse_unsigned(Context *context, void *field)
 
 static int parse_size(Context *context, void *field)
 {
-        if (value_size(context->value, field) < 0)
+        int r = value_size(context->value, field);
+
+        if (r == -ERANGE)
+                bad_value(context, "%s = %.100s: more bytes than can be counted; write less than 16777216T",
+                          context->key->name, context->value);
+        else if (r < 0)
                 bad_value(context, "%s = %.100s: write bytes as a whole number, with K, M, G or T, as 64M",
                           context->key->name, context->value);
         return 0;
@@ -160,6 +165,8 @@ static int parse_backends(Context *context, void *field)
         return 0;
 }
 
+static IdRange no_range = { .first = 1, .last = 0 };
+
 static int parse_match(Context *context, void *field)
 {
         char error[TENANT_MATCH_ERROR_MAX];
@@ -171,6 +178,9 @@ static int parse_match(Context *context, void *field)
                 return r;
 
         bad_value(context, "%s: %s", context->key->name, error);
+        /* it was given, only wrong: nobody has to be told that it is missing */
+        ((TenantMatch *)field)->keys[context->key->match_key] =
+                (TenantMatchValues){ .ranges = &no_range, .n_ranges = 1 };
         return 0;
 }
 
@@ -205,8 +215,9 @@ static int parse_selectors(Context *context, void *field)
                         list.n_items++;
         }
 
-        if (!bad || list.n_items > 0) /* what could be read is still checked further */
-                *(SelectorList *)field = list;
+        if (bad && list.n_items == 0)
+                list.n_items = 1; /* of no term: it was given, only wrong */
+        *(SelectorList *)field = list;
         return 0;
 }
 
