@@ -141,3 +141,11 @@ int driver_restore(const char *bus, const char *name, const char *driver, char *
                 return r;
         return set_override(bus, name, "", ret_text);
 }
+
+int driver_reset_device(const char *bus, const char *name, char *ret_text)
+{
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/reset", bus, name);
+        return write_attribute(path, "1", ret_text);
+}

@@ -18,3 +18,6 @@ int driver_unbind(const char *bus, const char *name, char *ret_text);
 
 /* Clears the override and binds `driver` ("" = none), as it was before driver_bind(). */
 int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text);
+
+/* Resets the device through its `reset` attribute, by the kernel's best method. -ENOENT where it has no such attribute. */
+int driver_reset_device(const char *bus, const char *name, char *ret_text);

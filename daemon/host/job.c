@@ -7,14 +7,17 @@
  *
  *  - A file that is bound to an iommufd: a trial bind of a fresh cdev to a scratch context fails with EINVAL as long as
  *    any reference to such a file lives, be it a dup, a message in flight, a mapping of a BAR, or KVM's VFIO device.
- *    That is quick and polite, and therefore tried first.
+ *    An open of the group's file tells the same, where the device is alone in its group, without the two resets that a
+ *    bind and its end cost. Either is polite: it blocks nobody, and so comes first.
  *  - A file that was opened and never bound. The trial bind does not see it, yet its holder could bind it at any later
  *    time: between two tenants, or the moment the next tenant's VMM dies. Only the unbind of the driver waits for these,
  *    and it cannot be interrupted. So once the trial bind has shown that nobody uses the device, the driver is unbound
  *    and bound again: when that returns, no file opened before exists. Here a hostile holder can make the worker wait,
  *    and nobody else.
  *
- * The reset comes after both, for a stale file could have been used in between. */
+ * The reset comes after both, for a stale file could have been used in between. What has been proven stays so until the
+ * broker opens the device for somebody, since nobody else but root can: a device that is available is granted without
+ * another trial. */
 
 #include <fcntl.h>
 #include <time.h>
@@ -112,34 +115,63 @@ static int trial_bind(const JobDevice *device, JobDeviceResult *row, bool suspec
         return -row->error;
 }
 
-/* Both parts of the proof, then the reset. The device is on its VFIO driver before and after. */
-static int prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result, bool suspect)
+/* The reset by sysfs: one of the device, where the way through a bind costs three, for the kernel resets at each open and
+ * each close too. -ENOENT where the device has none there. */
+static int reset_by_sysfs(const JobDevice *device, JobDeviceResult *row)
 {
-        uint64_t start = now_usec(), proven;
+        int r = driver_reset_device(device->bus, device_name(device), row->text);
+
+        if (r == -ENOENT)
+                return r;
+        if (r >= 0) {
+                row->reset = RESET_DONE;
+                return 0;
+        }
+        row->reset = RESET_FAILED;
+        row->reset_errno = -r;
+        return device->reset_required ? fail(row, STEP_RESET, r) : 0;
+}
+
+/* Both parts of the proof. The device is on its VFIO driver before and after. */
+static int prove_free(const JobDevice *device, JobDeviceResult *row, JobResult *result)
+{
+        uint64_t start = now_usec();
         int r;
 
-        if (suspect) {
+        (void)snprintf(row->text, sizeof(row->text), "opening the VFIO group");
+        r = vfio_group_probe(device->bus, device_name(device));
+        if (r == -EOPNOTSUPP)
                 r = trial_bind(device, row, true, false);
-                if (r < 0)
-                        goto finish;
+        else if (r < 0)
+                fail(row, STEP_PROVE_FREE, r);
+        if (r >= 0) {
                 r = driver_unbind(device->bus, device_name(device), row->text);
                 if (r >= 0)
                         r = driver_bind(device->bus, device_name(device), device->driver, row->text);
-                if (r < 0) {
+                if (r < 0)
                         fail(row, STEP_BIND_DRIVER, r);
-                        goto finish;
-                }
         }
-        r = 0;
+        result->usec[STEP_PROVE_FREE] += now_usec() - start;
+        return r;
+}
 
-finish:
-        proven = now_usec();
-        result->usec[STEP_PROVE_FREE] += proven - start;
+/* The proof where it is due, and the reset after it. A device that came straight from a driver of the host is bound once
+ * in a trial all the same, so that what the kernel has against it is known before the client runs into it. */
+static int prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result, bool suspect, bool fresh)
+{
+        uint64_t start;
+        int r = 0;
+
+        if (suspect)
+                r = prove_free(device, row, result);
         if (r < 0)
                 return r;
 
-        r = trial_bind(device, row, false, device->reset);
-        result->usec[device->reset ? STEP_RESET : STEP_PROVE_FREE] += now_usec() - proven;
+        start = now_usec();
+        r = suspect && device->reset ? reset_by_sysfs(device, row) : -ENOENT;
+        if (r == -ENOENT)
+                r = device->reset || fresh ? trial_bind(device, row, false, device->reset) : 0;
+        result->usec[STEP_RESET] += now_usec() - start;
         return r;
 }
 
@@ -173,7 +205,7 @@ static int open_device(const JobDevice *device, JobDeviceResult *row, JobResult 
         uint64_t start;
         int r;
 
-        r = prove_and_reset(device, row, result, device->prove && !fresh);
+        r = prove_and_reset(device, row, result, device->prove && !fresh, fresh);
         if (r < 0)
                 return r;
 
@@ -278,9 +310,9 @@ static void run_reclaim(const Job *job, JobResult *result)
                 if (read_driver(device, row, true) < 0)
                         continue;
                 if (row->driver_before_is_vfio)
-                        (void)prove_and_reset(device, row, result, true);
+                        (void)prove_and_reset(device, row, result, true, false);
                 else if (job->kind == JOB_RESET && bind_device(device, row, result) >= 0)
-                        (void)prove_and_reset(device, row, result, false);
+                        (void)prove_and_reset(device, row, result, false, true);
                 /* Else no VFIO driver has it, and none let go of it before its files were closed. */
         }
         restore_drivers(job, result);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ping N: how long the broker takes to answer Peer.Ping, and, as the floor of the same moment, how long the bus itself
- * takes to answer one. Prints medians and maxima in microseconds. */
+/* ping N: how long the broker takes to answer Peer.Ping, and, as the floor of the same moment, how long the
+ * bus itself takes to answer GetId. Prints medians and maxima in microseconds. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -25,12 +25,13 @@ static uint64_t now_usec(void)
         return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static int ping(sd_bus *bus, const char *destination, const char *path, uint64_t *ret_usec)
+static int call(sd_bus *bus, const char *destination, const char *path, const char *interface, const char *member,
+                uint64_t *ret_usec)
 {
         uint64_t start = now_usec();
         int r;
 
-        r = sd_bus_call_method(bus, destination, path, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
+        r = sd_bus_call_method(bus, destination, path, interface, member, NULL, NULL, NULL);
         *ret_usec = now_usec() - start;
         return r;
 }
@@ -46,9 +47,11 @@ int main(int argc, char **argv)
                 return fputs("usage: ping N\n", stderr), 2;
         r = sd_bus_open_system(&bus);
         for (size_t i = 0; i < n && r >= 0; i++) {
-                r = ping(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", floor + i);
+                r = call(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId",
+                         floor + i);
                 if (r >= 0)
-                        r = ping(bus, "org.vfiobroker1", "/org/vfiobroker1", broker + i);
+                        r = call(bus, "org.vfiobroker1", "/org/vfiobroker1", "org.freedesktop.DBus.Peer", "Ping",
+                                 broker + i);
         }
         if (r < 0)
                 (void)fprintf(stderr, "ping: %s\n", strerror(-r));
