@@ -198,15 +198,23 @@ policy() {
         broker_restart
 }
 
-# What runs before each scenario: no tenant, no broker, nothing remembered, the policy as shipped.
+# What runs before each scenario: no tenant, no broker, nothing remembered, the policy as shipped, each device with
+# the driver that it had at boot.
 lab_reset() {
-        local shipped=/lab/install/etc/vfiobroker snippet
+        local shipped=/lab/install/etc/vfiobroker snippet device id
         systemctl stop 'lab-*.service' 2>/dev/null
         systemctl reset-failed 'lab-*.service' 2>/dev/null
         systemctl cat vfiobrokerd.service &>/dev/null || return 0
         systemctl stop vfiobrokerd.service
         systemctl reset-failed vfiobrokerd.service 2>/dev/null
         find /run/vfiobroker -mindepth 1 -delete 2>/dev/null
+        for device in /sys/bus/pci/drivers/vfio-pci/????:??:??.?; do
+                [[ -e $device ]] || continue
+                echo >"$device/driver_override"
+                id=$(basename "$device")
+                echo "$id" >/sys/bus/pci/drivers/vfio-pci/unbind
+                echo "$id" >/sys/bus/pci/drivers_probe
+        done
         rm -rf /etc/vfiobroker
         [[ ! -d $shipped ]] || cp -a "$shipped" /etc/vfiobroker
         for snippet in /usr/lib/tmpfiles.d/vfiobroker*.conf; do

@@ -131,6 +131,10 @@ int main(int argc, char **argv)
                 die(0, "BAR: the liveness register is %#x", read32(edu, EDU_LIVENESS));
         ok("BAR: %zu bytes, id %#x, alive", edu->bar_size, EDU_ID_VALUE);
 
+        /* QEMU's edu has no reset of its own: what the one before left here is still there. */
+        write32(edu, EDU_STATUS, 0);
+        write32(edu, EDU_IRQ_ACK, read32(edu, EDU_IRQ_STATUS));
+
         factorial(edu);
         dma(&client, edu);
         interrupt(edu);
