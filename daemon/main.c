@@ -81,7 +81,8 @@ static int start_loop(Daemon *self)
         if (r >= 0)
                 r = sd_event_add_signal(self->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
         if (r >= 0)
-                r = sd_event_add_signal(self->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_hangup, self);
+                r = sd_event_add_signal(self->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_hangup,
+                                        self);
         return r < 0 ? r : 0;
 }
 

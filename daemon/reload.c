@@ -28,7 +28,8 @@ int reload_policy(Broker *broker, char **ret_errors)
 
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                         (unsigned long long)now.tv_sec * USEC_PER_SEC + (unsigned long long)now.tv_nsec / 1000);
+                         (unsigned long long)now.tv_sec * USEC_PER_SEC +
+                                 (unsigned long long)now.tv_nsec / 1000);
         r = load_policy(&policy, ret_errors);
         if (r >= 0)
                 r = broker_set_policy(broker, policy);

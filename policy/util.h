@@ -13,31 +13,31 @@
 #include <string.h>
 #include <unistd.h>
 
-#define _cleanup_(f)       __attribute__((cleanup(f)))
-#define _printf_(a, b)     __attribute__((format(printf, a, b)))
-#define _unused_           __attribute__((unused))
-#define _warn_unused_      __attribute__((warn_unused_result))
-#define ELEMENTSOF(x)      (sizeof(x) / sizeof((x)[0]))
-#define USEC_PER_SEC       UINT64_C(1000000)
-#define USEC_PER_MSEC      UINT64_C(1000)
-#define USEC_INFINITY      UINT64_MAX
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _unused_       __attribute__((unused))
+#define _warn_unused_  __attribute__((warn_unused_result))
+#define ELEMENTSOF(x)  (sizeof(x) / sizeof((x)[0]))
+#define USEC_PER_SEC   UINT64_C(1000000)
+#define USEC_PER_MSEC  UINT64_C(1000)
+#define USEC_INFINITY  UINT64_MAX
 
 /* Moves a pointer out of its variable, which is NULL afterwards. */
-#define TAKE_PTR(p)                                                                                          \
-        ({                                                                                                   \
-                typeof(p) *_pp = &(p);                                                                       \
-                typeof(p) _taken = *_pp;                                                                     \
-                *_pp = NULL;                                                                                 \
-                _taken;                                                                                      \
+#define TAKE_PTR(p)                                                                                         \
+        ({                                                                                                  \
+                typeof(p) *_pp = &(p);                                                                      \
+                typeof(p) _taken = *_pp;                                                                    \
+                *_pp = NULL;                                                                                \
+                _taken;                                                                                     \
         })
 
 /* Moves an fd out of its variable, which is -EBADF afterwards. */
-#define TAKE_FD(fd)                                                                                          \
-        ({                                                                                                   \
-                int *_fdp = &(fd);                                                                           \
-                int _taken = *_fdp;                                                                          \
-                *_fdp = -EBADF;                                                                              \
-                _taken;                                                                                      \
+#define TAKE_FD(fd)                                                                                         \
+        ({                                                                                                  \
+                int *_fdp = &(fd);                                                                          \
+                int _taken = *_fdp;                                                                         \
+                *_fdp = -EBADF;                                                                             \
+                _taken;                                                                                     \
         })
 
 /* Closes fd where it is one, keeps errno, and returns -EBADF for the variable: `fd = safe_close(fd)`. */
@@ -72,11 +72,11 @@ static inline void fclosep(FILE **f)
 #define _cleanup_free_  _cleanup_(freep)
 
 /* For `_cleanup_(x_freep)`: calls `func` on the variable's pointer where it is not NULL. */
-#define DEFINE_CLEANUP(type, func)                                                                           \
-        static inline void func##p(type *p)                                                                  \
-        {                                                                                                    \
-                if (*p)                                                                                      \
-                        func(*p);                                                                            \
+#define DEFINE_CLEANUP(type, func)                                                                          \
+        static inline void func##p(type *p)                                                                 \
+        {                                                                                                   \
+                if (*p)                                                                                     \
+                        func(*p);                                                                           \
         }
 
 static inline bool streq(const char *a, const char *b)

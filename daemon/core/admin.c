@@ -30,20 +30,22 @@ static void admin_done(void *userdata, JobResult *result)
         device->was_quarantined = false;
 
         if (result->error != 0)
-                r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED, "Device %s: the worker did not finish: %s (%s).",
-                           admin->id, result->text, strerror(result->error));
+                r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED,
+                           "Device %s: the worker did not finish: %s (%s).", admin->id, result->text,
+                           strerror(result->error));
         else if (row->error != 0)
                 r = refuse(&refusal,
-                           row->step == STEP_RESET              ? RESULT_RESET_FAILED :
-                           row->step == STEP_PROVE_FREE && row->error == EBUSY ? RESULT_DEVICE_TAKEN :
-                                                                  RESULT_DRIVER_BIND_FAILED,
+                           row->step == STEP_RESET                               ? RESULT_RESET_FAILED
+                           : row->step == STEP_PROVE_FREE && row->error == EBUSY ? RESULT_DEVICE_TAKEN
+                                                                                 : RESULT_DRIVER_BIND_FAILED,
                            "Device %s: %s: %s.", admin->id, row->text, strerror(row->error));
 
         if (admin->kind == JOB_RESET) {
                 free_again = reclaim_take_row(broker, NULL, device, result, row, true);
                 if (!free_again)
-                        broker_device_quarantine(broker, NULL, device,
-                                                 "a process that did not get it from the broker has it open");
+                        broker_device_quarantine(
+                                broker, NULL, device,
+                                "a process that did not get it from the broker has it open");
                 else if (was_quarantined && r == 0)
                         broker_event(broker, EVENT_RECOVERED, NULL, device, "",
                                      "Device %s was reset and is out of quarantine", admin->id);
@@ -52,9 +54,11 @@ static void admin_done(void *userdata, JobResult *result)
                 device->proven = false;
                 device->clean = false;
                 if (device->state != DEVICE_GONE && was_quarantined)
-                        (void)device_set_state(device, DEVICE_QUARANTINED, "its driver was changed, a reset is due");
+                        (void)device_set_state(device, DEVICE_QUARANTINED,
+                                               "its driver was changed, a reset is due");
                 else if (device->state != DEVICE_GONE)
-                        (void)device_set_state(device, device_idle_state(device), "%s", r != 0 ? refusal.text : "");
+                        (void)device_set_state(device, device_idle_state(device), "%s",
+                                               r != 0 ? refusal.text : "");
         }
 
         admin->done(admin->userdata, r, &refusal);
@@ -74,11 +78,12 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
         if (!device || device->state == DEVICE_GONE)
                 return refuse(refusal, RESULT_NO_SUCH_DEVICE, "There is no device %s.", id);
         if (device->lease)
-                return refuse(refusal, RESULT_DEVICE_TAKEN, "Device %s is held by lease %s of tenant %s (%s).", id,
-                              device->lease->id, device->lease->tenant->name, device_state_to_string(device->state));
+                return refuse(refusal, RESULT_DEVICE_TAKEN,
+                              "Device %s is held by lease %s of tenant %s (%s).", id, device->lease->id,
+                              device->lease->tenant->name, device_state_to_string(device->state));
         if (device->admin_job)
-                return refuse(refusal, RESULT_DEVICE_TAKEN, "Another request of an administrator works on device %s.",
-                              id);
+                return refuse(refusal, RESULT_DEVICE_TAKEN,
+                              "Another request of an administrator works on device %s.", id);
         if (kind == JOB_RESET && !device->info.driver_is_vfio && device->state != DEVICE_QUARANTINED)
                 return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
                               "Device %s is the host's (driver %s); `vfiobrokerctl bind %s` first.", id,

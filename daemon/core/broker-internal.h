@@ -11,17 +11,17 @@
 #include "daemon/core/plan.h"
 
 /* Calls member `what` of every observer that has it. */
-#define NOTIFY(broker, what, object)                                                                         \
-        do {                                                                                                 \
-                for (size_t _i = 0; _i < (broker)->n_observers; _i++)                                        \
-                        if ((broker)->observers[_i].observer->what)                                          \
-                                (broker)->observers[_i].observer->what((broker)->observers[_i].userdata,     \
-                                                                       (object));                            \
+#define NOTIFY(broker, what, object)                                                                        \
+        do {                                                                                                \
+                for (size_t _i = 0; _i < (broker)->n_observers; _i++)                                       \
+                        if ((broker)->observers[_i].observer->what)                                         \
+                                (broker)->observers[_i].observer->what((broker)->observers[_i].userdata,    \
+                                                                       (object));                           \
         } while (0)
 
 /* One event about a lease, a device, both or neither (NULL). */
-void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device, const char *result,
-                  const char *format, ...) _printf_(6, 7);
+void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                  const char *result, const char *format, ...) _printf_(6, 7);
 
 /* Tells that the device changed, and with it its group. */
 void broker_device_notify(Device *device, Broker *broker);
@@ -33,7 +33,8 @@ void broker_tenant_gc(Broker *broker, Tenant *tenant);
 
 /* lease-table.c: a lease comes into the tables, with all sums, or leaves them. */
 int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease);
-Lease *lease_free(Lease *lease); /* disowns its job, puts nothing back; unlinks it from all tables and sums */
+Lease *
+lease_free(Lease *lease); /* disowns its job, puts nothing back; unlinks it from all tables and sums */
 /* Takes one device out of the lease: it is idle, quarantined or gone now. */
 void lease_settle_device(Lease *lease, size_t i);
 /* Ends the waiting of the one who asked. */
@@ -53,7 +54,8 @@ void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device
         _printf_(4, 5);
 
 /* The job's row that brings a device back: prove, reset as `reset` says, the driver before where `restore`. */
-void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore, JobDevice *ret);
+void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore,
+                        JobDevice *ret);
 
 /* Takes the outcome of such a row over. True where the device is settled: idle, quarantined or gone; false where it is
  * still open, and to be tried again. */

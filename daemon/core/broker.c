@@ -74,8 +74,8 @@ void broker_unobserve(Broker *broker, void *userdata)
         broker->n_observers = kept;
 }
 
-void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device, const char *result,
-                  const char *format, ...)
+void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                  const char *result, const char *format, ...)
 {
         char text[REFUSAL_TEXT_MAX];
         BrokerEvent event = {

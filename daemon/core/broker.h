@@ -17,8 +17,8 @@
 #include "daemon/core/tenant.h"
 #include "policy/decide.h"
 
-#define BROKER_LEASES_MAX  4096 /* all tenants together */
-#define ACQUIRE_WAIT_MAX   (24 * 3600 * USEC_PER_SEC)
+#define BROKER_LEASES_MAX 4096 /* all tenants together */
+#define ACQUIRE_WAIT_MAX  (24 * 3600 * USEC_PER_SEC)
 
 /* One row of the reply to Acquire. The fd is borrowed: the broker closes it when AcquireDone returns. */
 typedef struct LeaseFd {
@@ -28,9 +28,9 @@ typedef struct LeaseFd {
 } LeaseFd;
 
 typedef struct AcquireOutcome {
-        int error;             /* 0, a positive Result with `refusal`, or a negative errno */
+        int error; /* 0, a positive Result with `refusal`, or a negative errno */
         const Refusal *refusal;
-        const LeaseFd *fds;    /* where error is 0 */
+        const LeaseFd *fds; /* where error is 0 */
         size_t n_fds;
 } AcquireOutcome;
 
@@ -39,18 +39,18 @@ typedef struct AcquireOutcome {
 typedef int (*AcquireDone)(void *userdata, Lease *lease, const AcquireOutcome *outcome);
 
 typedef struct AcquireRequest {
-        CallerFacts caller;   /* borrowed for the call */
+        CallerFacts caller; /* borrowed for the call */
         bool admin;
         pid_t caller_pid;
-        int caller_pidfd;     /* borrowed; the core dups what it keeps */
-        int target_pidfd;     /* option `pidfd`, borrowed, or -EBADF: the caller itself */
-        pid_t target_pid;     /* of target_pidfd, 0 where that is not given */
-        uint64_t owner;       /* the caller's connection, for broker_owner_gone() */
+        int caller_pidfd; /* borrowed; the core dups what it keeps */
+        int target_pidfd; /* option `pidfd`, borrowed, or -EBADF: the caller itself */
+        pid_t target_pid; /* of target_pidfd, 0 where that is not given */
+        uint64_t owner;   /* the caller's connection, for broker_owner_gone() */
         const char *const *devices;
         size_t n_devices;
-        const char *tenant;   /* or NULL */
-        unsigned backend;     /* POLICY_BACKEND_…, 0 = auto */
-        uint64_t memlock;     /* bytes, UINT64_MAX = the tenant's default */
+        const char *tenant; /* or NULL */
+        unsigned backend;   /* POLICY_BACKEND_…, 0 = auto */
+        uint64_t memlock;   /* bytes, UINT64_MAX = the tenant's default */
         LeaseLifetime lifetime;
         const char *container; /* or NULL */
         const char *label;     /* or NULL; checked UTF-8 */
@@ -60,12 +60,12 @@ typedef struct AcquireRequest {
 typedef enum BrokerEventKind {
         EVENT_GRANTED,
         EVENT_REFUSED,
-        EVENT_ENDED,       /* a lease went to RECLAIMING */
-        EVENT_RECLAIMED,   /* a device is free, reset, and idle again */
-        EVENT_STUCK,       /* a device is still open after its lease ended */
+        EVENT_ENDED,     /* a lease went to RECLAIMING */
+        EVENT_RECLAIMED, /* a device is free, reset, and idle again */
+        EVENT_STUCK,     /* a device is still open after its lease ended */
         EVENT_QUARANTINED,
-        EVENT_RECOVERED,   /* a lease was taken over from before a restart, or a device left quarantine */
-        EVENT_TROUBLE,     /* anything else an operator should see: a limit not put back, a record not written */
+        EVENT_RECOVERED, /* a lease was taken over from before a restart, or a device left quarantine */
+        EVENT_TROUBLE, /* anything else an operator should see: a limit not put back, a record not written */
         _EVENT_MAX,
 } BrokerEventKind;
 
@@ -89,7 +89,8 @@ typedef struct BrokerObserver {
         void (*group_removed)(void *userdata, Group *group);
         void (*lease_added)(void *userdata, Lease *lease);
         void (*lease_changed)(void *userdata, Lease *lease);
-        void (*lease_ended)(void *userdata, Lease *lease, EndReason reason); /* for the holder: its devices are gone */
+        void (*lease_ended)(void *userdata, Lease *lease,
+                            EndReason reason); /* for the holder: its devices are gone */
         void (*lease_removed)(void *userdata, Lease *lease);
         void (*tenant_added)(void *userdata, Tenant *tenant);
         void (*tenant_changed)(void *userdata, Tenant *tenant);
@@ -140,7 +141,7 @@ typedef struct DeviceRecord {
 } DeviceRecord;
 
 struct Broker {
-        Host *host;           /* borrowed */
+        Host *host; /* borrowed */
         const BrokerStore *store;
         void *store_userdata;
         struct {
@@ -148,13 +149,13 @@ struct Broker {
                 void *userdata;
         } observers[4];
         size_t n_observers;
-        Policy *policy;       /* one reference */
+        Policy *policy; /* one reference */
         uint64_t policy_generation;
-        Device *devices;      /* uthash by id */
-        Group *groups;        /* uthash by number */
-        Tenant *tenants;      /* uthash by name */
-        Lease *leases;        /* uthash by id */
-        Holder *holders;      /* utlist */
+        Device *devices; /* uthash by id */
+        Group *groups;   /* uthash by number */
+        Tenant *tenants; /* uthash by name */
+        Lease *leases;   /* uthash by id */
+        Holder *holders; /* utlist */
         uint64_t memlock_committed;
         unsigned n_leases;
 };
@@ -192,8 +193,8 @@ uint64_t broker_memlock_max(Broker *broker);
 /* --- what callers ask --- */
 
 /* 0: a lease is OPENING and `done` will be called; the lease is in *ret. Else nothing was changed. */
-int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata, Refusal *refusal,
-                   Lease **ret);
+int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
+                   Refusal *refusal, Lease **ret);
 
 /* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. */
 int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal);
@@ -206,7 +207,8 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason);
 void broker_owner_gone(Broker *broker, uint64_t owner);
 
 /* What an administrator asks. `done` is called once where 0 is returned. */
-typedef void (*AdminDone)(void *userdata, int error, const Refusal *refusal); /* error as AcquireOutcome.error */
+typedef void (*AdminDone)(void *userdata, int error,
+                          const Refusal *refusal); /* error as AcquireOutcome.error */
 int broker_reset_device(Broker *broker, const char *id, AdminDone done, void *userdata, Refusal *refusal);
 int broker_bind_device(Broker *broker, const char *id, const char *driver, AdminDone done, void *userdata,
                        Refusal *refusal);

@@ -89,7 +89,8 @@ bool device_blocks_group(const Device *device)
 {
         const char *driver = device->info.driver;
 
-        return driver[0] && !device->info.driver_is_vfio && !streq(driver, "pcieport") && !streq(driver, "pci-stub");
+        return driver[0] && !device->info.driver_is_vfio && !streq(driver, "pcieport") &&
+               !streq(driver, "pci-stub");
 }
 
 bool device_has_function_reset(const Device *device)

@@ -14,11 +14,11 @@ typedef struct Group Group;
 typedef struct Lease Lease;
 
 typedef enum DeviceState {
-        DEVICE_HOST,        /* a driver of the host has it, or none; nobody leases it */
-        DEVICE_BINDING,     /* a job for a lease, or of an administrator, works on it */
-        DEVICE_AVAILABLE,   /* on a VFIO driver, nobody leases it */
+        DEVICE_HOST,      /* a driver of the host has it, or none; nobody leases it */
+        DEVICE_BINDING,   /* a job for a lease, or of an administrator, works on it */
+        DEVICE_AVAILABLE, /* on a VFIO driver, nobody leases it */
         DEVICE_LEASED,
-        DEVICE_RECLAIMING,  /* its lease is over, the proof of freedom and the reset are not */
+        DEVICE_RECLAIMING, /* its lease is over, the proof of freedom and the reset are not */
         DEVICE_QUARANTINED, /* the reset failed, or the driver could not be bound: for an administrator to see to */
         DEVICE_GONE,        /* removed while a lease or a job still refers to it */
         _DEVICE_STATE_MAX,
@@ -29,11 +29,11 @@ struct Device {
         DeviceState state;
         char state_reason[REASON_MAX];
 
-        Group *group;   /* borrowed; NULL where it has no IOMMU group */
-        Lease *lease;   /* borrowed; the lease that holds it or reclaims it */
-        bool proven;    /* since the last lease ended no open file of it can be left */
-        bool clean;     /* and it was reset since, with success */
-        bool admin_job; /* a job of an administrator works on it */
+        Group *group;         /* borrowed; NULL where it has no IOMMU group */
+        Lease *lease;         /* borrowed; the lease that holds it or reclaims it */
+        bool proven;          /* since the last lease ended no open file of it can be left */
+        bool clean;           /* and it was reset since, with success */
+        bool admin_job;       /* a job of an administrator works on it */
         bool was_quarantined; /* before that job */
 
         char prior_driver[DRIVER_NAME_MAX]; /* before the broker bound it; "" = none */

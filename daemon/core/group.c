@@ -69,8 +69,8 @@ bool group_viable(const Group *group, Device *const *except, size_t n_except, ch
                         continue;
                 viable = false;
                 if (ret_text && used < size) {
-                        int n = snprintf(ret_text + used, size - used, "%s%s is bound to %s", used > 0 ? ", " : "",
-                                         device->info.id, device->info.driver);
+                        int n = snprintf(ret_text + used, size - used, "%s%s is bound to %s",
+                                         used > 0 ? ", " : "", device->info.id, device->info.driver);
 
                         used += n > 0 ? (size_t)n : 0;
                 }

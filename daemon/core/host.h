@@ -10,38 +10,39 @@
 
 #include "policy/util.h"
 
-#define DEVICE_ID_MAX    128 /* bytes with the NUL; a bus name, a slash and a kernel device name fit */
-#define DRIVER_NAME_MAX  64
-#define DESCRIPTION_MAX  160
-#define REASON_MAX       256
-#define JOB_DEVICES_MAX  15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
+#define DEVICE_ID_MAX     128 /* bytes with the NUL; a bus name, a slash and a kernel device name fit */
+#define DRIVER_NAME_MAX   64
+#define DESCRIPTION_MAX   160
+#define REASON_MAX        256
+#define JOB_DEVICES_MAX   15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
 #define RESET_METHODS_MAX 8
 
 /* --- devices ------------------------------------------------------------------------------------------------ */
 
 /* A device as the kernel describes it. Strings in place, lists owned (free with device_info_done()). */
 typedef struct DeviceInfo {
-        char id[DEVICE_ID_MAX];      /* "0000:01:00.0" */
-        char bus[32];                /* "pci" */
+        char id[DEVICE_ID_MAX]; /* "0000:01:00.0" */
+        char bus[32];           /* "pci" */
         char description[DESCRIPTION_MAX];
         char driver[DRIVER_NAME_MAX]; /* bound now, "" for none */
-        bool driver_is_vfio;         /* the driver makes it a VFIO device */
+        bool driver_is_vfio;          /* the driver makes it a VFIO device */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;
-        uint32_t class;              /* 24 bits */
-        int group;                   /* IOMMU group, -1 for none */
-        char group_type[32];         /* "DMA", "identity" … as in iommu_groups/N/type */
-        int numa_node;               /* -1 unknown */
-        bool bridge;                 /* header type 1 or driven by pcieport: never passed */
-        bool iommufd;                /* VFIO offers it as a cdev (known once bound), or the kernel has iommufd */
+        uint32_t class;      /* 24 bits */
+        int group;           /* IOMMU group, -1 for none */
+        char group_type[32]; /* "DMA", "identity" … as in iommu_groups/N/type */
+        int numa_node;       /* -1 unknown */
+        bool bridge;         /* header type 1 or driven by pcieport: never passed */
+        bool iommufd;        /* VFIO offers it as a cdev (known once bound), or the kernel has iommufd */
         char physical_function[DEVICE_ID_MAX]; /* "" where this is no virtual function */
         unsigned virtual_functions_max;
-        char reset_methods[RESET_METHODS_MAX][24]; /* as in the `reset_method` attribute, in the kernel's order */
+        char reset_methods[RESET_METHODS_MAX]
+                          [24]; /* as in the `reset_method` attribute, in the kernel's order */
         size_t n_reset_methods;
         char *path; /* in sysfs, links resolved: "/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0"; owned, or NULL */
         struct ReservedRegion {
                 uint64_t start, end;
                 char type[24];
-        } *reserved; /* of its group */
+        } * reserved; /* of its group */
         size_t n_reserved;
 } DeviceInfo;
 
@@ -61,11 +62,12 @@ typedef enum JobKind {
 typedef struct JobDevice {
         char id[DEVICE_ID_MAX];
         char bus[32];
-        char driver[DRIVER_NAME_MAX];  /* to bind */
-        char restore[DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
-        bool prove;                    /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
-        bool reset;                    /* reset it explicitly */
-        bool reset_required;           /* and fail where that is not possible */
+        char driver[DRIVER_NAME_MAX]; /* to bind */
+        char restore
+                [DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
+        bool prove;          /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
+        bool reset;          /* reset it explicitly */
+        bool reset_required; /* and fail where that is not possible */
 } JobDevice;
 
 typedef struct Job {
@@ -76,10 +78,10 @@ typedef struct Job {
 
 typedef enum JobStep {
         STEP_NONE,
-        STEP_BIND_DRIVER,   /* sysfs: driver_override, unbind, drivers_probe */
-        STEP_PROVE_FREE,    /* trial bind: `error` EBUSY = someone has it open */
+        STEP_BIND_DRIVER, /* sysfs: driver_override, unbind, drivers_probe */
+        STEP_PROVE_FREE,  /* trial bind: `error` EBUSY = someone has it open */
         STEP_RESET,
-        STEP_OPEN,          /* cdev or /dev/iommu */
+        STEP_OPEN, /* cdev or /dev/iommu */
         STEP_RESTORE_DRIVER,
         _STEP_MAX,
 } JobStep;
@@ -95,13 +97,13 @@ typedef struct JobDeviceResult {
         char driver_before[DRIVER_NAME_MAX]; /* OPEN: "" = none */
         char driver_now[DRIVER_NAME_MAX];
         bool driver_before_is_vfio, driver_is_vfio;
-        bool driver_known;                   /* the four above were read */
+        bool driver_known; /* the four above were read */
         ResetOutcome reset;
         int reset_errno;
-        JobStep step;    /* the step that failed, STEP_NONE where none did */
-        int error;       /* positive errno of that step */
+        JobStep step;          /* the step that failed, STEP_NONE where none did */
+        int error;             /* positive errno of that step */
         char text[REASON_MAX]; /* what was tried, for people: "write 0000:01:00.0 to /sys/…/bind" */
-        int fd;          /* OPEN: the unbound cdev, or -EBADF */
+        int fd;                /* OPEN: the unbound cdev, or -EBADF */
 } JobDeviceResult;
 
 typedef struct JobResult {
@@ -133,7 +135,7 @@ typedef void (*HostCallback)(void *userdata);
 /* --- processes ------------------------------------------------------------------------------------------------ */
 
 typedef struct ProcessFacts {
-        uid_t uid;           /* all four uids are this one, else `mixed_uids` */
+        uid_t uid; /* all four uids are this one, else `mixed_uids` */
         bool mixed_uids;
         bool zombie;
         bool thread;         /* the number is a thread's, not a process's */
@@ -147,12 +149,14 @@ typedef struct MemlockLimit {
 
 typedef struct HostOps {
         /* Starts `job` (copied). 0, or -errno with nothing begun (-EAGAIN: too many jobs at once). */
-        int (*job_start)(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret);
+        int (*job_start)(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata,
+                         HostJob **ret);
         /* The job runs on to its end, nobody is told; its fds are closed. */
         void (*job_disown)(Host *host, HostJob *job);
 
         /* One shot. The callback may free what it belongs to; it is over by then. */
-        int (*timer_start)(Host *host, uint64_t usec, HostCallback callback, void *userdata, HostTimer **ret);
+        int (*timer_start)(Host *host, uint64_t usec, HostCallback callback, void *userdata,
+                           HostTimer **ret);
         void (*timer_stop)(Host *host, HostTimer *timer); /* NULL is fine */
 
         /* Calls back once when the process ends. `pidfd` is borrowed for the time of the watch. */
@@ -168,11 +172,11 @@ typedef struct HostOps {
         int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);
         int (*memlock_used)(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes);
 
-        uint64_t (*mem_total)(Host *host);  /* bytes */
-        uint64_t (*now)(Host *host);        /* CLOCK_REALTIME, microseconds, for people */
-        uint64_t (*monotonic)(Host *host);  /* microseconds */
-        uint64_t (*random)(Host *host);     /* for lease ids */
-        unsigned (*backends)(Host *host);   /* POLICY_BACKEND_* that this kernel offers */
+        uint64_t (*mem_total)(Host *host); /* bytes */
+        uint64_t (*now)(Host *host);       /* CLOCK_REALTIME, microseconds, for people */
+        uint64_t (*monotonic)(Host *host); /* microseconds */
+        uint64_t (*random)(Host *host);    /* for lease ids */
+        unsigned (*backends)(Host *host);  /* POLICY_BACKEND_* that this kernel offers */
 } HostOps;
 
 /* The first member of every implementation. */

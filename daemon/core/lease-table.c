@@ -91,7 +91,7 @@ int lease_put_record(Lease *lease)
                 return 0;
         r = broker->store->lease_put(broker->store_userdata, lease);
         if (r < 0)
-                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The record of lease %s cannot be written: %s",
-                             lease->id, strerror(-r));
+                broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
+                             "The record of lease %s cannot be written: %s", lease->id, strerror(-r));
         return r;
 }

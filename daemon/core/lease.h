@@ -48,33 +48,33 @@ struct Holder {
         int pidfd; /* owned */
         uid_t uid;
         uint64_t start_time;
-        MemlockLimit base;      /* before the first lease */
-        bool base_known;        /* the limit was raised, and is to go back */
-        uint64_t committed;     /* what its active leases commit, without slack */
-        uint64_t slack;         /* the largest of theirs */
-        unsigned n_leases;      /* references */
-        Holder *next, *prev;    /* utlist, in Broker.holders */
+        MemlockLimit base;   /* before the first lease */
+        bool base_known;     /* the limit was raised, and is to go back */
+        uint64_t committed;  /* what its active leases commit, without slack */
+        uint64_t slack;      /* the largest of theirs */
+        unsigned n_leases;   /* references */
+        Holder *next, *prev; /* utlist, in Broker.holders */
 };
 
 struct Lease {
         char id[LEASE_ID_MAX];
-        Broker *broker;       /* borrowed */
-        Tenant *tenant;       /* its owner */
-        Holder *holder;       /* one reference; NULL once the process is let go of */
-        Policy *policy;       /* one reference: the one it was granted under */
+        Broker *broker; /* borrowed */
+        Tenant *tenant; /* its owner */
+        Holder *holder; /* one reference; NULL once the process is let go of */
+        Policy *policy; /* one reference: the one it was granted under */
         LeaseState state;
         LeaseLifetime lifetime;
         EndReason end_reason; /* where RECLAIMING */
         unsigned backend;     /* POLICY_BACKEND_… */
         char label[LEASE_LABEL_MAX + 1];
         char unit[256];
-        uint64_t owner;       /* bus connection, as the bus layer numbers them; 0 = none */
-        pid_t pid;            /* kept after the holder went */
+        uint64_t owner; /* bus connection, as the bus layer numbers them; 0 = none */
+        pid_t pid;      /* kept after the holder went */
         uid_t uid;
-        uint64_t memlock;     /* committed, bytes */
+        uint64_t memlock; /* committed, bytes */
         uint64_t slack;
-        uint64_t since;       /* CLOCK_REALTIME, microseconds */
-        bool memlock_raised;  /* counted in holder->committed */
+        uint64_t since;      /* CLOCK_REALTIME, microseconds */
+        bool memlock_raised; /* counted in holder->committed */
 
         PolicyReset reset;
         bool restore_driver;
@@ -87,7 +87,8 @@ struct Lease {
         HostWatch *watch; /* of the holder's pidfd */
         HostTimer *retry;
         uint64_t retry_usec;
-        int (*done)(void *userdata, Lease *lease, const struct AcquireOutcome *outcome); /* broker.h, AcquireDone */
+        int (*done)(void *userdata, Lease *lease,
+                    const struct AcquireOutcome *outcome); /* broker.h, AcquireDone */
         void *done_userdata;
 
         Lease *next, *prev; /* utlist, in Tenant.leases */

@@ -11,8 +11,9 @@
 static void make_lease_id(Broker *broker, char *ret)
 {
         do
-                (void)snprintf(ret, LEASE_ID_MAX, "%012llx",
-                               (unsigned long long)(broker->host->ops->random(broker->host) & 0xffffffffffffULL));
+                (void)snprintf(
+                        ret, LEASE_ID_MAX, "%012llx",
+                        (unsigned long long)(broker->host->ops->random(broker->host) & 0xffffffffffffULL));
         while (broker_lease(broker, ret));
 }
 
@@ -61,25 +62,28 @@ static int refuse_job(const Device *device, const JobDeviceResult *row, Refusal 
         switch (row->step) {
         case STEP_PROVE_FREE:
                 if (row->error == EBUSY)
-                        return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
-                                      "Device %s is held open by a process that did not get it from the broker.", id);
+                        return refuse(
+                                refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                                "Device %s is held open by a process that did not get it from the broker.",
+                                id);
                 if (row->error == EPERM)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
-                                      "Device %s: the kernel refuses the bind (EPERM): a driver of the host or another "
+                                      "Device %s: the kernel refuses the bind (EPERM): a driver of the host "
+                                      "or another "
                                       "context owns its group, or its interrupts are not isolated.",
                                       id);
-                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be proven free: %s: %s.", id,
-                              row->text, strerror(row->error));
+                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be proven free: %s: %s.",
+                              id, row->text, strerror(row->error));
         case STEP_RESET:
-                return refuse(refusal, RESULT_RESET_FAILED, "Device %s was not reset: %s: %s.", id, row->text,
-                              strerror(row->error));
+                return refuse(refusal, RESULT_RESET_FAILED, "Device %s was not reset: %s: %s.", id,
+                              row->text, strerror(row->error));
         case STEP_OPEN:
                 return refuse(refusal, RESULT_BACKEND_UNAVAILABLE, "Device %s cannot be opened: %s: %s.", id,
                               row->text, strerror(row->error));
         case STEP_BIND_DRIVER:
         default:
-                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be bound: %s: %s.", id, row->text,
-                              strerror(row->error));
+                return refuse(refusal, RESULT_DRIVER_BIND_FAILED, "Device %s cannot be bound: %s: %s.", id,
+                              row->text, strerror(row->error));
         }
 }
 
@@ -94,7 +98,8 @@ static void open_undone(Lease *lease, const JobResult *result)
                 const JobDeviceResult *row = result->devices + i;
 
                 if (row->step == STEP_RESET && row->reset == RESET_FAILED)
-                        broker_device_quarantine(broker, lease, device, "the reset before a lease failed: %s",
+                        broker_device_quarantine(broker, lease, device,
+                                                 "the reset before a lease failed: %s",
                                                  strerror(row->reset_errno));
                 else
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
@@ -130,10 +135,11 @@ static void open_done(void *userdata, JobResult *result)
         }
 
         if (result->error != 0) {
-                r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED, "The worker did not finish: %s (%s).", result->text,
-                           strerror(result->error));
+                r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED, "The worker did not finish: %s (%s).",
+                           result->text, strerror(result->error));
                 lease_fail(lease, r, &refusal);
-                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s", refusal.text);
+                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s",
+                             refusal.text);
                 broker_lease_end(broker, lease, END_FAILED);
                 return;
         }
@@ -142,7 +148,8 @@ static void open_done(void *userdata, JobResult *result)
                         r = refuse_job(lease->devices[i], result->devices + i, &refusal);
         if (r != 0) {
                 lease_fail(lease, r, &refusal);
-                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s", refusal.text);
+                broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s",
+                             refusal.text);
                 open_undone(lease, result);
                 return;
         }
@@ -151,7 +158,8 @@ static void open_done(void *userdata, JobResult *result)
         r = alive > 0 ? holder_commit(lease) : -ESRCH;
         if (r < 0) {
                 if (r == -ESRCH)
-                        r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)lease->pid);
+                        r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.",
+                                   (int)lease->pid);
                 lease_fail(lease, r, &refusal);
                 broker_lease_end(broker, lease, r > 0 ? END_PROCESS_EXITED : END_FAILED);
                 return;
@@ -170,12 +178,14 @@ static void open_done(void *userdata, JobResult *result)
 
         fds[outcome.n_fds++] = (LeaseFd){ "iommufd", "", result->iommufd };
         for (size_t i = 0; i < lease->n_devices; i++)
-                fds[outcome.n_fds++] = (LeaseFd){ "device", lease->devices[i]->info.id, result->devices[i].fd };
+                fds[outcome.n_fds++] =
+                        (LeaseFd){ "device", lease->devices[i]->info.id, result->devices[i].fd };
         done = lease->done;
         lease->done = NULL;
         r = done ? done(lease->done_userdata, lease, &outcome) : 0;
         if (r < 0) {
-                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s", strerror(-r));
+                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s",
+                             strerror(-r));
                 broker_lease_end(broker, lease, END_FAILED);
                 return;
         }
@@ -183,11 +193,11 @@ static void open_done(void *userdata, JobResult *result)
         notify_devices(lease);
         NOTIFY(broker, lease_changed, lease);
         broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
-                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64 " µs, proof %" PRIu64
-                     " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
-                     lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name, (int)lease->pid,
-                     result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE], result->usec[STEP_RESET],
-                     result->usec[STEP_OPEN]);
+                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64
+                     " µs, proof %" PRIu64 " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
+                     lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name,
+                     (int)lease->pid, result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE],
+                     result->usec[STEP_RESET], result->usec[STEP_OPEN]);
 }
 
 static void open_slow(void *userdata, uint64_t age_usec)
@@ -199,7 +209,8 @@ static void open_slow(void *userdata, uint64_t age_usec)
         if (lease->state != LEASE_OPENING)
                 return;
         r = refuse(&refusal, RESULT_DRIVER_BIND_FAILED,
-                   "The kernel has not finished within %llu s: most likely a driver's unbind waits for a process that "
+                   "The kernel has not finished within %llu s: most likely a driver's unbind waits for a "
+                   "process that "
                    "still uses the device. It stays reserved until that ends.",
                    (unsigned long long)(age_usec / USEC_PER_SEC));
         lease_fail(lease, r, &refusal);
@@ -232,8 +243,8 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         return lease;
 }
 
-int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata, Refusal *refusal,
-                   Lease **ret)
+int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
+                   Refusal *refusal, Lease **ret)
 {
         Host *host = broker->host;
         AcquirePlan plan;
@@ -328,7 +339,8 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
         r = holder_uncommit(lease);
         if (r < 0)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
-                             "RLIMIT_MEMLOCK of process %d cannot be put back: %s", (int)lease->pid, strerror(-r));
+                             "RLIMIT_MEMLOCK of process %d cannot be put back: %s", (int)lease->pid,
+                             strerror(-r));
         host->ops->process_unwatch(host, lease->watch);
         lease->watch = NULL;
         lease->holder = holder_unref(broker, lease->holder);
@@ -341,11 +353,12 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
         NOTIFY(broker, lease_changed, lease);
         for (size_t i = 0; i < broker->n_observers; i++)
                 if (broker->observers[i].observer->lease_ended)
-                        broker->observers[i].observer->lease_ended(broker->observers[i].userdata, lease, reason);
+                        broker->observers[i].observer->lease_ended(broker->observers[i].userdata, lease,
+                                                                   reason);
         notify_devices(lease);
         broker_event(broker, EVENT_ENDED, lease, NULL, end_reason_to_string(reason),
-                     "Lease %s of tenant %s, process %d, ended: %s", lease->id, lease->tenant->name, (int)lease->pid,
-                     end_reason_to_string(reason));
+                     "Lease %s of tenant %s, process %d, ended: %s", lease->id, lease->tenant->name,
+                     (int)lease->pid, end_reason_to_string(reason));
 
         if (!lease->job)
                 lease_reclaim(lease);

@@ -37,24 +37,29 @@ static int result_of_verdict(const Verdict *verdict, Refusal *refusal)
 static int check_form(const AcquireRequest *request, Refusal *refusal)
 {
         if (request->n_devices == 0)
-                return refuse(refusal, RESULT_INVALID_ARGS, "The list of devices is empty: name at least one.");
+                return refuse(refusal, RESULT_INVALID_ARGS,
+                              "The list of devices is empty: name at least one.");
         if (request->n_devices > JOB_DEVICES_MAX)
                 return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                              "%zu devices asked for in one call; at most %d fit in one message with their iommufd. "
+                              "%zu devices asked for in one call; at most %d fit in one message with their "
+                              "iommufd. "
                               "Ask for them in several leases.",
                               request->n_devices, JOB_DEVICES_MAX);
         if (request->container && request->container[0])
                 return refuse(refusal, RESULT_INVALID_ARGS,
-                              "Option container: named containers are not offered by this version; leave it out for a "
+                              "Option container: named containers are not offered by this version; leave it "
+                              "out for a "
                               "private one.");
         if (request->wait_usec > 0)
                 return refuse(refusal, RESULT_INVALID_ARGS,
-                              "Option wait: waiting for a busy device is not offered by this version; leave it out "
+                              "Option wait: waiting for a busy device is not offered by this version; leave "
+                              "it out "
                               "and ask again.");
         if (request->lifetime == LIFETIME_EXPLICIT && !request->admin)
-                return refuse(refusal, RESULT_ACCESS_DENIED,
-                              "Option lifetime: only an administrator may ask for `explicit`; use `process` or "
-                              "`connection`.");
+                return refuse(
+                        refusal, RESULT_ACCESS_DENIED,
+                        "Option lifetime: only an administrator may ask for `explicit`; use `process` or "
+                        "`connection`.");
         return 0;
 }
 
@@ -68,8 +73,9 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
         plan->pid = request->target_pidfd >= 0 ? request->target_pid : request->caller_pid;
         plan->pidfd = request->target_pidfd >= 0 ? request->target_pidfd : request->caller_pidfd;
 
-        r = plan->pidfd < 0 || plan->pid <= 0 ? -ESRCH :
-                                                host->ops->process_facts(host, plan->pid, plan->pidfd, facts);
+        r = plan->pidfd < 0 || plan->pid <= 0
+                    ? -ESRCH
+                    : host->ops->process_facts(host, plan->pid, plan->pidfd, facts);
         if (r == -ESRCH || (r >= 0 && facts->zombie))
                 return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)plan->pid);
         if (r < 0)
@@ -77,7 +83,8 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
 
         if (facts->thread)
                 return refuse(refusal, RESULT_PROCESS_UNUSABLE,
-                              "%d is a thread; give a pidfd of the process that it belongs to.", (int)plan->pid);
+                              "%d is a thread; give a pidfd of the process that it belongs to.",
+                              (int)plan->pid);
         if (plan->tenant->allow_on_behalf && request->target_pidfd >= 0)
                 ;
         else if (facts->mixed_uids || facts->uid != request->caller.uid)
@@ -87,7 +94,8 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
                               (int)plan->pid, (unsigned)request->caller.uid, plan->tenant->name);
         if (facts->ipc_lock && !plan->tenant->allow_ipc_lock)
                 return refuse(refusal, RESULT_DENIED_BY_POLICY,
-                              "Process %d has CAP_IPC_LOCK, so its locked memory would not be counted; drop it, or "
+                              "Process %d has CAP_IPC_LOCK, so its locked memory would not be counted; drop "
+                              "it, or "
                               "set allow-ipc-lock = yes in [tenant %s].",
                               (int)plan->pid, plan->tenant->name);
         return 0;
@@ -100,18 +108,21 @@ static int find_devices(Broker *broker, const AcquireRequest *request, AcquirePl
                 Device *device;
 
                 if (strncmp(id, "pool:", 5) == 0 || strncmp(id, "group:", 6) == 0)
-                        return refuse(refusal, RESULT_INVALID_ARGS,
-                                      "%s: this version takes device ids only; `vfiobrokerctl list` shows them.", id);
+                        return refuse(
+                                refusal, RESULT_INVALID_ARGS,
+                                "%s: this version takes device ids only; `vfiobrokerctl list` shows them.",
+                                id);
                 device = broker_device(broker, id);
                 if (!device || device->state == DEVICE_GONE)
                         return refuse(refusal, RESULT_NO_SUCH_DEVICE,
-                                      "There is no device %s with an IOMMU group; `vfiobrokerctl list` shows those "
+                                      "There is no device %s with an IOMMU group; `vfiobrokerctl list` "
+                                      "shows those "
                                       "that you may use.",
                                       id);
                 for (size_t k = 0; k < plan->n_devices; k++)
                         if (plan->devices[k] == device)
-                                return refuse(refusal, RESULT_INVALID_ARGS, "Device %s is named twice in one call.",
-                                              id);
+                                return refuse(refusal, RESULT_INVALID_ARGS,
+                                              "Device %s is named twice in one call.", id);
                 plan->devices[plan->n_devices++] = device;
         }
         return 0;
@@ -156,9 +167,9 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 
         for (size_t i = 0; i < plan->n_devices; i++) {
                 const Device *device = plan->devices[i];
-                const Device *pf = device->info.physical_function[0] ?
-                                           broker_device(broker, device->info.physical_function) :
-                                           NULL;
+                const Device *pf = device->info.physical_function[0]
+                                           ? broker_device(broker, device->info.physical_function)
+                                           : NULL;
 
                 facts[i] = device_facts(device);
                 rows[i] = (DecideDevice){
@@ -169,11 +180,12 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                                 device->lease ? NULL : reset_set_tenant(broker, device, plan->tenant->name),
                         .pf_on_vfio = pf && pf->info.driver_is_vfio,
                         .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
-                        .msi_isolated = true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
+                        .msi_isolated =
+                                true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
                         .taken = device->lease || device->admin_job,
-                        .taken_text = device->admin_job                     ? "an administrator works on it" :
-                                      device->state == DEVICE_RECLAIMING    ? "it is being reclaimed" :
-                                                                              "it is in use",
+                        .taken_text = device->admin_job                    ? "an administrator works on it"
+                                      : device->state == DEVICE_RECLAIMING ? "it is being reclaimed"
+                                                                           : "it is in use",
                 };
         }
 
@@ -206,21 +218,26 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 
                 if (device->state == DEVICE_QUARANTINED)
                         return refuse(refusal, RESULT_QUARANTINED,
-                                      "Device %s is quarantined: %s. An administrator can try `vfiobrokerctl reset %s`.",
+                                      "Device %s is quarantined: %s. An administrator can try "
+                                      "`vfiobrokerctl reset %s`.",
                                       id, device->state_reason, id);
                 if (device->info.bridge)
-                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE, "Device %s is a bridge and cannot be passed.",
-                                      id);
-                if (!device->group)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
-                                      "Device %s has no IOMMU group; is the IOMMU switched on (intel_iommu=on)?", id);
+                                      "Device %s is a bridge and cannot be passed.", id);
+                if (!device->group)
+                        return refuse(
+                                refusal, RESULT_GROUP_NOT_VIABLE,
+                                "Device %s has no IOMMU group; is the IOMMU switched on (intel_iommu=on)?",
+                                id);
                 if (!group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
-                                      "Group %d of device %s is not viable: %s. Bind these to a VFIO driver or to none.",
+                                      "Group %d of device %s is not viable: %s. Bind these to a VFIO driver "
+                                      "or to none.",
                                       device->group->number, id, blockers);
                 if (plan->tenant->reset == POLICY_RESET_REQUIRED && !can_reset(broker, device))
                         return refuse(refusal, RESULT_RESET_FAILED,
-                                      "Device %s has no reset of its own, and tenant %s requires one (reset = required).",
+                                      "Device %s has no reset of its own, and tenant %s requires one (reset "
+                                      "= required).",
                                       id, plan->tenant->name);
         }
         return 0;

@@ -15,7 +15,7 @@ typedef struct AcquirePlan {
         Job job;
         ProcessFacts process; /* of the process that will hold the lease */
         pid_t pid;
-        int pidfd; /* borrowed from the request */
+        int pidfd;                   /* borrowed from the request */
         char rule[REFUSAL_TEXT_MAX]; /* which rule allows it */
 } AcquirePlan;
 

@@ -29,7 +29,8 @@ void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device
                      device->info.id, reason);
 }
 
-void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore, JobDevice *ret)
+void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore,
+                        JobDevice *ret)
 {
         plan_job_device(device, policy, reset, ret);
         /* The VFIO driver that it has now is the one to come back to. */
@@ -50,7 +51,8 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
         if (device->state == DEVICE_GONE)
                 return true;
         if (result->error != 0) {
-                broker_device_quarantine(broker, lease, device, "the worker that was to prove it free failed: %s (%s)",
+                broker_device_quarantine(broker, lease, device,
+                                         "the worker that was to prove it free failed: %s (%s)",
                                          result->text, strerror(result->error));
                 return true;
         }
@@ -58,22 +60,22 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
         switch (row->error != 0 ? row->step : STEP_NONE) {
         case STEP_PROVE_FREE:
                 if (row->error == EBUSY || row->error == EPERM) {
-                        if (device_set_state(device, DEVICE_RECLAIMING,
-                                             "still open: a process holds a copy of its file descriptor or a mapping "
-                                             "of its memory"))
+                        if (device_set_state(
+                                    device, DEVICE_RECLAIMING,
+                                    "still open: a process holds a copy of its file descriptor or a mapping "
+                                    "of its memory"))
                                 broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s",
                                              device->info.id, device->state_reason);
                         return false;
                 }
-                broker_device_quarantine(broker, lease, device, "it cannot be proven free: %s: %s", row->text,
-                                         strerror(row->error));
+                broker_device_quarantine(broker, lease, device, "it cannot be proven free: %s: %s",
+                                         row->text, strerror(row->error));
                 return true;
         case STEP_NONE:
-        case STEP_RESTORE_DRIVER:
-                break;
+        case STEP_RESTORE_DRIVER: break;
         default:
-                broker_device_quarantine(broker, lease, device, "%s failed: %s: %s", job_step_to_string(row->step),
-                                         row->text, strerror(row->error));
+                broker_device_quarantine(broker, lease, device, "%s failed: %s: %s",
+                                         job_step_to_string(row->step), row->text, strerror(row->error));
                 return true;
         }
 
@@ -84,8 +86,9 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 device->prior_driver[0] = 0;
         }
         if (row->error != 0)
-                (void)device_set_state(device, device_idle_state(device), "its driver was not put back: %s: %s",
-                                       row->text, strerror(row->error));
+                (void)device_set_state(device, device_idle_state(device),
+                                       "its driver was not put back: %s: %s", row->text,
+                                       strerror(row->error));
         else
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
         if (broker->store) {
@@ -95,7 +98,8 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                         broker->store->device_drop(broker->store_userdata, device->info.id);
         }
         broker_event(broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
-                     "Device %s is free%s", device->info.id, row->reset == RESET_DONE ? " and was reset" : "");
+                     "Device %s is free%s", device->info.id,
+                     row->reset == RESET_DONE ? " and was reset" : "");
         return true;
 }
 
@@ -117,9 +121,10 @@ static void retry_later(Lease *lease)
                 lease->retry_usec = RETRY_MAX_USEC;
         r = host->ops->timer_start(host, lease->retry_usec, on_retry, lease, &lease->retry);
         if (r < 0)
-                broker_event(lease->broker, EVENT_TROUBLE, lease, NULL, "",
-                             "No timer for the reclaim of lease %s: %s; it is tried again at the next restart", lease->id,
-                             strerror(-r));
+                broker_event(
+                        lease->broker, EVENT_TROUBLE, lease, NULL, "",
+                        "No timer for the reclaim of lease %s: %s; it is tried again at the next restart",
+                        lease->id, strerror(-r));
 }
 
 /* The rows of a reclaim job are the unsettled devices in the lease's order, when the job began and when it ends alike:
@@ -165,12 +170,14 @@ static void reclaim_slow(void *userdata, uint64_t age_usec)
 
                 if (lease->settled[i])
                         continue;
-                if (!device_set_state(device, DEVICE_RECLAIMING,
-                                      "still open: the driver's unbind waits for a process that holds a copy of its "
-                                      "file descriptor"))
+                if (!device_set_state(
+                            device, DEVICE_RECLAIMING,
+                            "still open: the driver's unbind waits for a process that holds a copy of its "
+                            "file descriptor"))
                         continue;
-                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s (for %llu s)", device->info.id,
-                             device->state_reason, (unsigned long long)(age_usec / USEC_PER_SEC));
+                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s (for %llu s)",
+                             device->info.id, device->state_reason,
+                             (unsigned long long)(age_usec / USEC_PER_SEC));
                 broker_device_notify(device, broker);
         }
 }
@@ -193,7 +200,8 @@ void lease_reclaim(Lease *lease)
                         broker_device_gc(broker, device);
                         continue;
                 }
-                reclaim_job_device(device, lease->policy, lease->reset, restore, job.devices + job.n_devices++);
+                reclaim_job_device(device, lease->policy, lease->reset, restore,
+                                   job.devices + job.n_devices++);
         }
         if (job.n_devices == 0) {
                 if (broker->store)

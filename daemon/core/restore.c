@@ -120,9 +120,10 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                         (void)holder_commit(lease); /* sums the leases of the process anew */
                 for (size_t i = 0; i < lease->n_devices; i++)
                         (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
-                r = lease->lifetime == LIFETIME_EXPLICIT ?
-                            0 :
-                            host->ops->process_watch(host, holder->pidfd, on_process_end, lease, &lease->watch);
+                r = lease->lifetime == LIFETIME_EXPLICIT
+                            ? 0
+                            : host->ops->process_watch(host, holder->pidfd, on_process_end, lease,
+                                                       &lease->watch);
                 if (r >= 0)
                         return 0;
         }
@@ -130,9 +131,9 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         /* What was still opening, reclaiming, or has lost its process or a device. */
         lease->state = LEASE_ACTIVE;
         broker_lease_end(broker, lease,
-                         record->state == LEASE_OPENING             ? END_FAILED :
-                         lease->n_devices < record->n_devices       ? END_DEVICE_REMOVED :
-                         record->state == LEASE_ACTIVE && !alive    ? END_PROCESS_EXITED :
-                                                                      END_RELEASED);
+                         record->state == LEASE_OPENING            ? END_FAILED
+                         : lease->n_devices < record->n_devices    ? END_DEVICE_REMOVED
+                         : record->state == LEASE_ACTIVE && !alive ? END_PROCESS_EXITED
+                                                                   : END_RELEASED);
         return 0;
 }

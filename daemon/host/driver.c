@@ -103,7 +103,8 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
                 return r;
         if (!streq(now, driver)) {
                 (void)snprintf(ret_text, REASON_MAX,
-                               "driver %s did not take %s (is its module loaded? see the kernel log)", driver, name);
+                               "driver %s did not take %s (is its module loaded? see the kernel log)",
+                               driver, name);
                 return -ENODEV;
         }
         return 0;

@@ -157,7 +157,8 @@ static int prove_free(const JobDevice *device, JobDeviceResult *row, JobResult *
 
 /* The proof where it is due, and the reset after it. A device that came straight from a driver of the host is bound once
  * in a trial all the same, so that what the kernel has against it is known before the client runs into it. */
-static int prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result, bool suspect, bool fresh)
+static int prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result, bool suspect,
+                           bool fresh)
 {
         uint64_t start;
         int r = 0;
@@ -177,7 +178,8 @@ static int prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobRes
 
 static int read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
 {
-        int r = driver_current(device->bus, device_name(device), before ? row->driver_before : row->driver_now,
+        int r = driver_current(device->bus, device_name(device),
+                               before ? row->driver_before : row->driver_now,
                                before ? &row->driver_before_is_vfio : &row->driver_is_vfio);
 
         if (r < 0 && before)
@@ -240,8 +242,8 @@ static void undo_open(const Job *job, JobResult *result, size_t n)
                 JobDeviceResult *row = result->devices + i;
 
                 if (!row->driver_before_is_vfio)
-                        (void)driver_restore(job->devices[i].bus, device_name(job->devices + i), row->driver_before,
-                                             text);
+                        (void)driver_restore(job->devices[i].bus, device_name(job->devices + i),
+                                             row->driver_before, text);
         }
 }
 
@@ -280,7 +282,8 @@ static void restore_drivers(const Job *job, JobResult *result)
                         for (size_t k = 0; k < job->n_devices; k++) {
                                 if (!job->devices[k].restore[0] || result->devices[k].error != 0)
                                         continue;
-                                (void)snprintf(result->devices[k].text, REASON_MAX, "another device of the lease is");
+                                (void)snprintf(result->devices[k].text, REASON_MAX,
+                                               "another device of the lease is");
                                 fail(result->devices + k, STEP_PROVE_FREE, -EBUSY);
                         }
                         return;
@@ -328,11 +331,13 @@ static void run_rebind(const Job *job, JobResult *result)
         int r;
 
         r = read_driver(device, row, true);
-        if (r >= 0 && row->driver_before_is_vfio && !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
+        if (r >= 0 && row->driver_before_is_vfio &&
+            !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
                 r = trial_bind(device, row, true, false);
         if (r >= 0) {
-                r = job->kind == JOB_BIND ? driver_bind(device->bus, device_name(device), device->driver, row->text) :
-                                            driver_restore(device->bus, device_name(device), "", row->text);
+                r = job->kind == JOB_BIND
+                            ? driver_bind(device->bus, device_name(device), device->driver, row->text)
+                            : driver_restore(device->bus, device_name(device), "", row->text);
                 if (r < 0)
                         fail(row, STEP_BIND_DRIVER, r);
         }

@@ -48,7 +48,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static int machine_timer_start(Host *host, uint64_t usec, HostCallback callback, void *userdata, HostTimer **ret)
+static int machine_timer_start(Host *host, uint64_t usec, HostCallback callback, void *userdata,
+                               HostTimer **ret)
 {
         Machine *machine = (Machine *)host;
         HostTimer *timer = calloc(1, sizeof(*timer));
@@ -58,7 +59,8 @@ static int machine_timer_start(Host *host, uint64_t usec, HostCallback callback,
                 return -ENOMEM;
         timer->callback = callback;
         timer->userdata = userdata;
-        r = sd_event_add_time_relative(machine->event, &timer->source, CLOCK_MONOTONIC, usec, 1, on_time, timer);
+        r = sd_event_add_time_relative(machine->event, &timer->source, CLOCK_MONOTONIC, usec, 1, on_time,
+                                       timer);
         if (r < 0) {
                 free(timer);
                 return r;
@@ -83,7 +85,8 @@ static int on_process(sd_event_source *source, int fd, uint32_t events, void *us
         return 0;
 }
 
-static int machine_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret)
+static int machine_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata,
+                                 HostWatch **ret)
 {
         Machine *machine = (Machine *)host;
         HostWatch *watch = calloc(1, sizeof(*watch));
@@ -108,7 +111,8 @@ static void machine_process_unwatch(Host *host, HostWatch *watch)
                 timer_free(&watch->timer);
 }
 
-static int machine_job_start(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret)
+static int machine_job_start(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata,
+                             HostJob **ret)
 {
         return workers_start(((Machine *)host)->workers, job, done, slow, userdata, ret);
 }

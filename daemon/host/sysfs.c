@@ -92,7 +92,8 @@ static int read_group(DeviceInfo *info)
         regions = fopen(path, "re");
         while (regions && fscanf(regions, "%" SCNx64 " %" SCNx64 " %23s", &region.start, &region.end,
                                  region.type) == 3) {
-                struct ReservedRegion *more = reallocarray(info->reserved, info->n_reserved + 1, sizeof(*more));
+                struct ReservedRegion *more =
+                        reallocarray(info->reserved, info->n_reserved + 1, sizeof(*more));
 
                 if (!more)
                         return -ENOMEM;
@@ -107,7 +108,8 @@ static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
         const char *modalias, *key, *value, *vendor = NULL, *model = NULL;
 
         if (inventory->hwdb && sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0) {
-                SD_HWDB_FOREACH_PROPERTY(inventory->hwdb, modalias, key, value) {
+                SD_HWDB_FOREACH_PROPERTY(inventory->hwdb, modalias, key, value)
+                {
                         if (streq(key, "ID_VENDOR_FROM_DATABASE"))
                                 vendor = value;
                         else if (streq(key, "ID_MODEL_FROM_DATABASE"))
@@ -117,10 +119,11 @@ static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
         if (vendor && model)
                 (void)snprintf(info->description, sizeof(info->description), "%s %s", vendor, model);
         else if (vendor)
-                (void)snprintf(info->description, sizeof(info->description), "%s device %04x", vendor, info->product);
-        else
-                (void)snprintf(info->description, sizeof(info->description), "device %04x:%04x", info->vendor,
+                (void)snprintf(info->description, sizeof(info->description), "%s device %04x", vendor,
                                info->product);
+        else
+                (void)snprintf(info->description, sizeof(info->description), "device %04x:%04x",
+                               info->vendor, info->product);
 }
 
 static int read_device(Inventory *inventory, sd_device *device, DeviceInfo *ret)
@@ -230,7 +233,8 @@ static int enumerate(Inventory *inventory)
         return r;
 }
 
-int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata, Inventory **ret)
+int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata,
+                  Inventory **ret)
 {
         _cleanup_(inventory_freep) Inventory *inventory = calloc(1, sizeof(*inventory));
         int r;

@@ -15,7 +15,8 @@ typedef int (*InventoryUpdate)(void *userdata, DeviceInfo *info);
 typedef void (*InventoryRemove)(void *userdata, const char *id);
 
 /* Starts the monitor first and enumerates then, so that nothing falls between. */
-int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata, Inventory **ret);
+int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata,
+                  Inventory **ret);
 Inventory *inventory_free(Inventory *inventory);
 
 DEFINE_CLEANUP(Inventory *, inventory_free)

@@ -13,8 +13,8 @@
 #include <linux/iommufd.h>
 #else
 
-#define IOMMUFD_TYPE        (';')
-#define IOMMUFD_CMD_OPTION  0x87
+#define IOMMUFD_TYPE       (';')
+#define IOMMUFD_CMD_OPTION 0x87
 
 enum iommufd_option {
         IOMMU_OPTION_RLIMIT_MODE = 0,

@@ -109,7 +109,8 @@ static int receive_result(HostJob *job)
         n = recvmsg(job->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (n < 0)
                 return -errno;
-        for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+             header = CMSG_NXTHDR(&message, header)) {
                 size_t count;
 
                 if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -161,11 +162,11 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
                 job_result_init(result, job->n_devices);
                 result->error = r == -ENODATA || r == -EAGAIN ? EIO : -r;
                 if (info->si_code == CLD_EXITED)
-                        (void)snprintf(result->text, sizeof(result->text), "the worker exited with status %d",
-                                       info->si_status);
+                        (void)snprintf(result->text, sizeof(result->text),
+                                       "the worker exited with status %d", info->si_status);
                 else
-                        (void)snprintf(result->text, sizeof(result->text), "the worker was ended by signal %d%s",
-                                       info->si_status,
+                        (void)snprintf(result->text, sizeof(result->text),
+                                       "the worker was ended by signal %d%s", info->si_status,
                                        info->si_status == SIGSYS ? " (its seccomp filter)" : "");
         }
         if (!job->disowned)
@@ -238,7 +239,8 @@ Workers *workers_free(Workers *workers)
         return NULL;
 }
 
-int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow slow, void *userdata, HostJob **ret)
+int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow slow, void *userdata,
+                  HostJob **ret)
 {
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         pid_t parent = getpid();

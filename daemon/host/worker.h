@@ -20,7 +20,8 @@ typedef struct Workers Workers;
 int workers_new(sd_event *event, int (*confine)(void), Workers **ret);
 Workers *workers_free(Workers *workers); /* disowns what still runs */
 
-int workers_start(Workers *workers, const Job *job, JobDone done, JobSlow slow, void *userdata, HostJob **ret);
+int workers_start(Workers *workers, const Job *job, JobDone done, JobSlow slow, void *userdata,
+                  HostJob **ret);
 void workers_disown(HostJob *job);
 
 DEFINE_CLEANUP(Workers *, workers_free)

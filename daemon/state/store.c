@@ -19,7 +19,7 @@
 #define NAME_SIZE      320 /* an encoded device id: at most three bytes for each of its own */
 
 struct Store {
-        int leases;  /* folders */
+        int leases; /* folders */
         int devices;
         char *folder;
         char boot[SD_ID128_STRING_MAX];
@@ -217,7 +217,8 @@ static const char *get_raw(const dictionary *record, const char *section, const 
         return value;
 }
 
-static void get_string(const dictionary *record, const char *section, const char *key, char *ret, size_t size, int *r)
+static void get_string(const dictionary *record, const char *section, const char *key, char *ret,
+                       size_t size, int *r)
 {
         const char *value = get_raw(record, section, key, r);
         _cleanup_free_ char *path = NULL, *decoded = NULL;
@@ -237,7 +238,8 @@ static void get_string(const dictionary *record, const char *section, const char
         strcpy(ret, decoded);
 }
 
-static uint64_t get_number(const dictionary *record, const char *section, const char *key, uint64_t max, int *r)
+static uint64_t get_number(const dictionary *record, const char *section, const char *key, uint64_t max,
+                           int *r)
 {
         const char *value = get_raw(record, section, key, r);
         unsigned long long n;

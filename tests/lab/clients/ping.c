@@ -25,8 +25,8 @@ static uint64_t now_usec(void)
         return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static int call(sd_bus *bus, const char *destination, const char *path, const char *interface, const char *member,
-                uint64_t *ret_usec)
+static int call(sd_bus *bus, const char *destination, const char *path, const char *interface,
+                const char *member, uint64_t *ret_usec)
 {
         uint64_t start = now_usec();
         int r;
@@ -47,11 +47,11 @@ int main(int argc, char **argv)
                 return fputs("usage: ping N\n", stderr), 2;
         r = sd_bus_open_system(&bus);
         for (size_t i = 0; i < n && r >= 0; i++) {
-                r = call(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId",
-                         floor + i);
+                r = call(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                         "GetId", floor + i);
                 if (r >= 0)
-                        r = call(bus, "org.vfiobroker1", "/org/vfiobroker1", "org.freedesktop.DBus.Peer", "Ping",
-                                 broker + i);
+                        r = call(bus, "org.vfiobroker1", "/org/vfiobroker1", "org.freedesktop.DBus.Peer",
+                                 "Ping", broker + i);
         }
         if (r < 0)
                 (void)fprintf(stderr, "ping: %s\n", strerror(-r));
