@@ -356,10 +356,15 @@ static int make_certain(Callers *callers, Caller *caller)
         if (caller->pidfd < 0) {
                 if (caller->pid <= 0)
                         why = "the bus does not know its process";
-                else if ((r = host->ops->process_open(host, caller->pid, &caller->pidfd)) < 0)
-                        why = "its process has ended";
-                else if (!name_is_there(callers, caller))
-                        return -ENXIO;
+                else {
+                        r = host->ops->process_open(host, caller->pid, &caller->pidfd);
+                        if (r == -ESRCH)
+                                why = "its process has ended";
+                        else if (r < 0)
+                                return r;
+                        else if (!name_is_there(callers, caller))
+                                return -ENXIO;
+                }
         } else if (caller->pid <= 0)
                 why = "the bus does not know its process";
 
