@@ -48,8 +48,8 @@ static int find(sd_bus *sdbus, const char *path, const char *interface, void *us
         r = sd_bus_path_decode(path, kind->root, &name);
         if (r <= 0)
                 return r;
-        if (strchr(path + strlen(kind->root) + 1, '/'))
-                return 0;
+        if (!name[0] || strchr(path + strlen(kind->root) + 1, '/'))
+                return 0; /* the folder itself, or something below an object */
 
         r = access_viewer(object->bus, &caller, error);
         if (r < 0)

@@ -51,11 +51,15 @@ static const char *const interfaces[] = { "org.vfiobroker1.Manager", "org.vfiobr
 static unsigned walk(sd_bus *bus, const char *path, FILE *f)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         unsigned n = 0;
         const char *xml;
 
-        CHECK(sd_bus_call_method(bus, "org.vfiobroker1", path, "org.freedesktop.DBus.Introspectable", "Introspect",
-                                 NULL, &reply, NULL) >= 0);
+        if (sd_bus_call_method(bus, "org.vfiobroker1", path, "org.freedesktop.DBus.Introspectable", "Introspect",
+                               &error, &reply, NULL) < 0) {
+                (void)fprintf(stderr, "client: Introspect of %s: %s: %s\n", path, error.name, error.message);
+                _exit(1);
+        }
         CHECK(sd_bus_message_read(reply, "s", &xml) >= 0);
         (void)fprintf(f, "%s\n%s\n", path, xml);
 
