@@ -57,7 +57,7 @@ static const char *at(PolicyWhere where, char buffer[static WHERE_MAX])
         if (!where.file)
                 (void)snprintf(buffer, WHERE_MAX, " (by default)");
         else
-                (void)snprintf(buffer, WHERE_MAX, " (%s%s:%u)", cut ? "…" : "",
+                (void)snprintf(buffer, WHERE_MAX, " (%s%s:%u)", cut ? "..." : "",
                                cut ? where.file + n - (WHERE_MAX - 32) : where.file, where.line);
         return buffer;
 }
@@ -81,6 +81,15 @@ bool decide_is_admin(const Policy *policy, const CallerFacts *caller)
         return false;
 }
 
+/* A name that comes from outside goes into a text only if that leaves the text valid, however it is cut. */
+static bool is_printable_name(const char *name)
+{
+        for (; *name; name++)
+                if (*name <= ' ' || *name >= 0x7f)
+                        return false;
+        return true;
+}
+
 void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *wanted, Verdict *ret_verdict)
 {
         const PolicyTenant *match = NULL;
@@ -92,6 +101,8 @@ void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *
                 if (match && decide_caller_matches(match, caller))
                         verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s",
                                     match->name, at(match->where, where));
+                else if (!is_printable_name(wanted))
+                        verdict_set(ret_verdict, VERDICT_NO_TENANT, NULL, "no tenant can be called so");
                 else /* the same text whether there is such a tenant or not */
                         verdict_set(ret_verdict, VERDICT_NO_TENANT, NULL, "uid %u is not tenant \"%.64s\"",
                                     caller->uid, wanted);
@@ -117,7 +128,7 @@ void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *
         else if (n_matches > 1)
                 verdict_set(ret_verdict, VERDICT_AMBIGUOUS_TENANT, NULL,
                             "uid %u is %zu tenants: %s%s; say which with the option tenant", caller->uid,
-                            n_matches, names, n < sizeof(names) ? "" : "…");
+                            n_matches, names, n < sizeof(names) ? "" : "...");
         else
                 verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s", match->name,
                             at(match->where, where));

@@ -181,14 +181,16 @@ static void complain_cycle(Check *check, const Selector *selector, size_t pool)
         char path[256] = "";
         size_t n = 0, i = check->n_stack;
 
-        while (i > 0 && check->stack[i - 1] != pool)
+        do
                 i--;
+        while (check->stack[i] != pool);
+
         for (; i < check->n_stack && n < sizeof(path); i++)
-                n += (size_t)snprintf(path + n, sizeof(path) - n, "%s → ", pools[check->stack[i]].name);
+                n += (size_t)snprintf(path + n, sizeof(path) - n, "%s -> ", pools[check->stack[i]].name);
 
         complain(check, POLICY_ERROR, selector->where,
-                 "pool:%s: the pool contains itself (%s%s%s); take one out", pools[pool].name,
-                 i > 0 ? path : "", n < sizeof(path) ? "" : "… → ", pools[pool].name);
+                 "pool:%s: the pool contains itself (%s%s%s); take one out", pools[pool].name, path,
+                 n < sizeof(path) ? "" : "... -> ", pools[pool].name);
         check->pools_broken = true;
 }
 
@@ -253,7 +255,7 @@ static void check_pools(Check *check)
         for (size_t i = 0; i < policy->n_pools; i++) {
                 if (policy->pools[i].devices.n_items == 0)
                         complain(check, POLICY_ERROR, policy->pools[i].where,
-                                 "[pool %s]: the pool is empty; give it devices = …, or take it out",
+                                 "[pool %s]: the pool is empty; give it devices = ..., or take it out",
                                  policy->pools[i].name);
                 visit_pool(check, i);
         }
@@ -284,7 +286,7 @@ static void check_tenant(Check *check, PolicyTenant *tenant)
                          tenant->name);
         if (tenant->devices.n_items == 0)
                 complain(check, POLICY_WARNING, tenant->where,
-                         "[tenant %s] may use no device; give it devices = …", tenant->name);
+                         "[tenant %s] may use no device; give it devices = ...", tenant->name);
         if (tenant->memlock_default > tenant->memlock_max)
                 complain(check, POLICY_WARNING, tenant->memlock_max_where,
                          "memlock-max is less than memlock-default: a request that does not say how much is "
