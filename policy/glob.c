@@ -99,6 +99,9 @@ bool glob_fits(const char *pattern, const char *shape)
         size_t length = strnlen(shape, GLOB_SHAPE_MAX);
         uint64_t positions = 1;
 
+        if (!glob_is_valid(pattern))
+                return false;
+
         while (*pattern && positions) {
                 size_t token = 1;
                 uint64_t next = 0;

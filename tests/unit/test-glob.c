@@ -94,6 +94,8 @@ static void test_fits_not(_unused_ void **state)
         assert_false(glob_fits("[!0-9a-f]*", ADDRESS));
         assert_false(glob_fits("?????:*:*:*", ADDRESS));
         assert_false(glob_fits("00000", "nxxxx"));
+        assert_false(glob_fits("[", ADDRESS));
+        assert_false(glob_fits("*[0", ADDRESS));
 }
 
 /* Many stars cost no more than one: this returns, and before the test's time is over. */

@@ -200,6 +200,7 @@ static void test_refused(_unused_ void **state)
         assert_refused("any+", "nothing on one side");
         assert_refused("foo:bar", "no such selector");
         assert_refused("ANY", "no such selector");
+        assert_refused("[0000:3b:00.0", "no such selector"); /* found by fuzz-policy */
         assert_refused("any:x", "any alone");
         assert_refused("pci", "pci:VALUE");
         assert_refused("pci:", "pci:VALUE");
