@@ -183,9 +183,9 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                         .msi_isolated =
                                 true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
                         .taken = device->lease || device->admin_job,
-                        .taken_text = device->admin_job                    ? "an administrator works on it"
-                                      : device->state == DEVICE_RECLAIMING ? "it is being reclaimed"
-                                                                           : "it is in use",
+                        .taken_text = device->admin_job                    ? "being worked on by an administrator"
+                                      : device->state == DEVICE_RECLAIMING ? "being reclaimed"
+                                                                           : "in use",
                 };
         }
 
