@@ -659,7 +659,7 @@ static int apply_parts(Policy *policy, PolicyErrors *errors, Part *parts, size_t
 {
         Arena *arena = &policy->arena;
         size_t n[_SECTION_MAX] = {};
-        void *target = NULL;
+        void *target = &policy->broker; /* each first part sets it */
         int r;
 
         qsort(parts, n_parts, sizeof(*parts), compare_names);

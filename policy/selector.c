@@ -315,7 +315,7 @@ static char *trim(char *s)
 int selector_parse(Arena *arena, const char *text, PolicyWhere where, Selector *ret, char *error)
 {
         _cleanup_free_ char *copy = strdup(text);
-        SelectorTerm terms[SELECTOR_TERMS_MAX];
+        SelectorTerm terms[SELECTOR_TERMS_MAX] = {};
         const char *words[SELECTOR_TERMS_MAX];
         Selector selector = { .where = where };
         char *rest, *word;

@@ -216,7 +216,8 @@ static void test_line_limit(_unused_ void **state)
                         strcpy(text + n + value, "\nl = 1\n");
                         if (split) {
                                 memmove(text + n + 12, text + n + 10, strlen(text + n + 10) + 1);
-                                memcpy(text + n + 10, "\\\n", 2);
+                                text[n + 10] = '\\';
+                                text[n + 11] = '\n';
                         }
 
                         scan(&s, text);

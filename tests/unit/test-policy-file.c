@@ -543,7 +543,7 @@ static void test_shipped_defaults(_unused_ void **state)
         bare = strdup(section);
         assert_non_null(bare);
         for (p = bare; (p = strstr(p, "\n# ")); p++)
-                memcpy(p + 1, "  ", 2);
+                p[1] = p[2] = ' ';
         p = strstr(bare, "admin-group"); /* needs the group of an installation */
         assert_non_null(p);
         *p = ';';
