@@ -39,7 +39,7 @@ static int find(sd_bus *sdbus, const char *path, const char *interface, void *us
 {
         Object *object = userdata;
         const ObjectKind *kind = object->kind;
-        _cleanup_free_ char *name = NULL;
+        _cleanup_free_ char *name = NULL, *canonical = NULL;
         Caller *caller;
         Refusal refusal;
         void *found;
@@ -55,7 +55,13 @@ static int find(sd_bus *sdbus, const char *path, const char *interface, void *us
         if (r < 0)
                 return r;
         found = kind->lookup(object->bus, name);
-        if (!found || !kind->sees(object->bus, caller, found)) {
+        if (found) {
+                /* One object has one path: "/group/_37", not "/group/7", which decodes to the same. */
+                r = object_path(kind, found, &canonical);
+                if (r < 0)
+                        return r;
+        }
+        if (!found || !streq(canonical, path) || !kind->sees(object->bus, caller, found)) {
                 if (kind->missing == RESULT_OK)
                         return 0;
                 (void)refuse(&refusal, kind->missing, "There is no %s for you to use.", path);

@@ -37,12 +37,14 @@ static void leave_group(Broker *broker, Device *device)
 
         if (!group)
                 return;
-        group_remove(group, device);
-        if (group->n_devices > 0) {
+        if (group->n_devices > 1) {
+                group_remove(group, device);
                 NOTIFY(broker, group_changed, group);
                 return;
         }
+        /* Told while it still has its last device: by its devices is decided who may see it. */
         NOTIFY(broker, group_removed, group);
+        group_remove(group, device);
         HASH_DEL(broker->groups, group);
         group_free(group);
 }

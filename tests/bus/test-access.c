@@ -115,10 +115,11 @@ static void finds(const char *text, const char *what, bool expected)
         }
 }
 
-/* Nothing of blue's lease, by any way; `lease` is its id, which a stranger could have been told. */
+/* Nothing of blue's lease, by any way; `lease` is the end of its path, which a stranger could have been told. */
 static void finds_nothing_of_blue(Client *c, const char *lease)
 {
         Everything e = find_everything(c->bus);
+        _cleanup_free_ char *id = NULL;
         char path[256];
 
         finds(e.text, lease, false);
@@ -128,10 +129,11 @@ static void finds_nothing_of_blue(Client *c, const char *lease)
         free(e.text);
 
         (void)snprintf(path, sizeof(path), "/org/vfiobroker1/lease/%s", lease);
+        CHECK(sd_bus_path_decode(path, "/org/vfiobroker1/lease", &id) > 0);
         CHECK(streq(call_error(c->bus, path, "org.vfiobroker1.Lease", "Release", NULL), OURS "NoSuchLease"));
         CHECK(streq(call_error(c->bus, path, "org.freedesktop.DBus.Properties", "GetAll", "org.vfiobroker1.Lease"),
                     OURS "NoSuchLease"));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetLease", lease),
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetLease", id),
                     OURS "NoSuchLease"));
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1/lease/nosuch", "org.vfiobroker1.Lease", "Release", NULL),
                     OURS "NoSuchLease"));
@@ -288,7 +290,8 @@ static void probes_paths(Client *c, const void *arg)
                 "/org/vfiobroker1/device",
                 "/org/vfiobroker1/device/x",
                 "/org/vfiobroker1/device/_30000_3a02_3a00_2e0/x",
-                "/org/vfiobroker1/group/03",
+                "/org/vfiobroker1/group/3",
+                "/org/vfiobroker1/group/_303",
                 "/org/vfiobroker1/group/4294967299",
                 "/org/vfiobroker1/group/_2d1",
                 "/org/vfiobroker1/tenant",
@@ -302,7 +305,7 @@ static void probes_paths(Client *c, const void *arg)
                         CHECK(!streq(call_error(c->bus, paths[i], "org.freedesktop.DBus.Properties", "GetAll",
                                                 interfaces[k]),
                                      ""));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/group/3", "org.freedesktop.DBus.Properties", "GetAll",
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/group/_33", "org.freedesktop.DBus.Properties", "GetAll",
                                "org.vfiobroker1.Group"),
                     ""));
 }

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Signals reach those whom they concern and nobody else, each once for each round, and say no more than a property read
+ * would. A listener asks for every signal that the bus lets it have, of anyone, and writes down what came. */
+
+#include "tests/bus/fixture.h"
+
+typedef struct Heard {
+        char text[65536];
+        unsigned n;      /* signals of the broker */
+        bool flushed;
+} Heard;
+
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Heard *heard = userdata;
+        char *dump = NULL;
+        size_t size = 0;
+        FILE *f;
+
+        if (streq(strempty(sd_bus_message_get_interface(m)), "org.freedesktop.DBus"))
+                return 0;
+        f = open_memstream(&dump, &size);
+        CHECK(f && sd_bus_message_dump(m, f, SD_BUS_MESSAGE_DUMP_WITH_HEADER) >= 0);
+        (void)fclose(f);
+        CHECK(strlen(heard->text) + size < sizeof(heard->text));
+        strcat(heard->text, dump);
+        free(dump);
+        heard->n++;
+        return 0;
+}
+
+static int on_flushed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        ((Heard *)userdata)->flushed = true;
+        return 0;
+}
+
+/* Everything that the broker sent before now has come in. */
+static void catch_up(sd_bus *bus, Heard *heard)
+{
+        heard->flushed = false;
+        CHECK(sd_bus_call_method_async(bus, NULL, "org.vfiobroker1", "/org/vfiobroker1", "org.freedesktop.DBus.Peer",
+                                       "Ping", on_flushed, heard, NULL) >= 0);
+        CHECK(client_wait(bus, &heard->flushed));
+}
+
+static void wait_for(sd_bus *bus, Heard *heard, const char *what)
+{
+        for (unsigned i = 0; i < 2000 && !strstr(heard->text, what); i++)
+                catch_up(bus, heard);
+        if (!strstr(heard->text, what)) {
+                (void)fprintf(stderr, "client: no \"%s\" in:\n%s\n", what, heard->text);
+                _exit(1);
+        }
+}
+
+static void listen_to_all(sd_bus *bus, Heard *heard)
+{
+        CHECK(sd_bus_add_match(bus, NULL, "type='signal'", on_signal, heard) >= 0);
+        /* The bus refuses this to all but those whom its policy lets eavesdrop; where it does not, the more is heard. */
+        (void)sd_bus_add_match(bus, NULL, "eavesdrop='true'", on_signal, heard);
+}
+
+/* Calls the broker once, so that it is known, and listens until told; `arg` says what must have come, or NULL: nothing. */
+static void listens(Client *c, const void *arg)
+{
+        static Heard heard;
+        const char *const *expected = arg;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        client_say(c, "listening");
+        client_hear(c, word);
+        for (; expected && *expected; expected++)
+                wait_for(c->bus, &heard, *expected);
+        catch_up(c->bus, &heard);
+        if (!arg && heard.n > 0) {
+                (void)fprintf(stderr, "client: heard:\n%s\n", heard.text);
+                _exit(1);
+        }
+}
+
+static void acquires_and_releases(Client *c, const void *arg)
+{
+        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "label", "s", "label-of-blue");
+
+        CHECK(streq(g.error, ""));
+        CHECK(streq(call_error(c->bus, g.lease, "org.vfiobroker1.Lease", "Release", NULL), ""));
+        grant_done(&g);
+}
+
+/* Proves: a stranger and a user without tenant hear nothing of a whole life of blue's lease; blue's other connections
+ * and an administrator hear of lease, device, group, tenant and Manager. */
+static void test_who_hears(void **state)
+{
+        static const char *const all[] = {
+                "Member=InterfacesAdded", "label-of-blue", "Member=PropertiesChanged",
+                "Path=/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Path=/org/vfiobroker1/group/_31",
+                "Path=/org/vfiobroker1/tenant/blue", "MemlockCommitted", "Member=InterfacesRemoved", NULL,
+        };
+        static const struct {
+                uid_t uid;
+                const char *const *expected;
+        } listeners[] = { { UID_RED, NULL }, { UID_NOBODY, NULL }, { UID_BLUE, all }, { UID_TWO, all }, { UID_ADMIN, all } };
+        Fixture *f = *state;
+        Peer peers[ELEMENTSOF(listeners)];
+        char word[64];
+
+        for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
+                peers[i] = peer_start(f, listeners[i].uid, listens, listeners[i].expected);
+                peer_hear(&peers[i], word);
+        }
+        run_as(f, UID_BLUE, acquires_and_releases, NULL);
+        broker_await(f, "leases", "0");
+        for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
+                peer_say(&peers[i], "go");
+                peer_end(&peers[i]);
+        }
+}
+
+static void listens_unknown(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        client_say(c, "listening");
+        client_hear(c, word);
+        catch_up(c->bus, &heard);
+        CHECK(heard.n == 0);
+}
+
+/* Proves: who has never called the broker hears nothing, an administrator included: nothing is broadcast. */
+static void test_no_broadcast(void **state)
+{
+        Fixture *f = *state;
+        Peer peer = peer_start(f, 0, listens_unknown, NULL);
+        char word[64];
+
+        peer_hear(&peer, word);
+        run_as(f, UID_BLUE, acquires_and_releases, NULL);
+        broker_await(f, "leases", "0");
+        peer_say(&peer, "go");
+        peer_end(&peer);
+}
+
+static void hears_end(Client *c, const void *arg)
+{
+        static Heard heard, other_heard;
+        sd_bus *other = client_connect(c->fixture);
+        char word[64];
+        Grant g;
+
+        listen_to_all(c->bus, &heard);
+        listen_to_all(other, &other_heard);
+        CHECK(streq(call_error(other, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
+        CHECK(streq(g.error, ""));
+        client_say(c, "held");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=Ended");
+        wait_for(c->bus, &heard, "device-removed");
+        wait_for(other, &other_heard, "Member=Ended");
+        sd_bus_flush_close_unref(other);
+}
+
+static void hears_no_end(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        client_say(c, "listening");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=InterfacesRemoved");
+        CHECK(!strstr(heard.text, "Member=Ended"));
+}
+
+/* Proves: Ended goes to every connection of the process that held the lease, with the reason, and to no other process of
+ * the tenant's. */
+static void test_ended(void **state)
+{
+        Fixture *f = *state;
+        Peer holder = peer_start(f, UID_BLUE, hears_end, NULL), other;
+        char word[64];
+
+        peer_hear(&holder, word);
+        other = peer_start(f, UID_TWO, hears_no_end, NULL);
+        peer_hear(&other, word);
+        (void)broker_tell(f, "remove " DEVICE_BLUE);
+        broker_await(f, "leases", "0");
+        peer_say(&holder, "go");
+        peer_say(&other, "go");
+        peer_end(&holder);
+        peer_end(&other);
+}
+
+static void hears_device(Client *c, const void *arg)
+{
+        static Heard heard;
+        const char *added;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        client_say(c, "listening");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "/org/vfiobroker1/device/_30000_3a02_3a00_2e1");
+        wait_for(c->bus, &heard, "Devices");
+        added = strstr(heard.text, "Member=InterfacesAdded");
+        CHECK(added);
+        CHECK(strstr(added, "\"0000:02:00.1\"") && strstr(added, "\"ResetMethods\"") && strstr(added, "\"flr\""));
+        CHECK(!strstr(heard.text, "0000:01:00.7"));
+        heard.text[0] = 0;
+        client_say(c, "added");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=InterfacesRemoved");
+        wait_for(c->bus, &heard, "/org/vfiobroker1/device/_30000_3a02_3a00_2e1");
+        wait_for(c->bus, &heard, "/org/vfiobroker1/group/_360");
+}
+
+/* Proves: a device that comes is announced with all its properties to those who may use it, and when it goes, that, too. */
+static void test_devices_come_and_go(void **state)
+{
+        Fixture *f = *state;
+        Peer red = peer_start(f, UID_RED, hears_device, NULL);
+        char word[64];
+
+        peer_hear(&red, word);
+        (void)broker_tell(f, "add 0000:01:00.7 61 vfio-pci");
+        (void)broker_tell(f, "add 0000:02:00.1 60 vfio-pci");
+        peer_say(&red, "go");
+        peer_hear(&red, word);
+        (void)broker_tell(f, "remove 0000:02:00.1");
+        (void)broker_tell(f, "remove 0000:01:00.7");
+        peer_say(&red, "go");
+        peer_end(&red);
+}
+
+static void checks_values(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        client_say(c, "listening");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=PropertiesChanged");
+        catch_up(c->bus, &heard);
+        CHECK(strstr(heard.text, "\"State\""));
+        CHECK(!strstr(heard.text, "VARIANT"));
+}
+
+/* Proves: PropertiesChanged carries names only. */
+static void test_no_values(void **state)
+{
+        Fixture *f = *state;
+        Peer blue = peer_start(f, UID_BLUE, checks_values, NULL);
+        char word[64];
+
+        peer_hear(&blue, word);
+        (void)broker_tell(f, "add " DEVICE_BLUE " 1 vfio-pci"); /* another driver */
+        peer_say(&blue, "go");
+        peer_end(&blue);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_who_hears, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_no_broadcast, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_ended, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_devices_come_and_go, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_no_values, fixture_setup, fixture_teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
