@@ -37,11 +37,24 @@ static const char *const result_table[_RESULT_MAX] = {
 int refuse(Refusal *ret, Result code, const char *format, ...)
 {
         va_list ap;
+        int n;
 
         ret->code = code;
         va_start(ap, format);
-        (void)vsnprintf(ret->text, sizeof(ret->text), format, ap);
+        n = vsnprintf(ret->text, sizeof(ret->text), format, ap);
         va_end(ap);
+        if (n >= (int)sizeof(ret->text)) {
+                size_t end = sizeof(ret->text) - 1;
+
+                /* A character cut in half would make the text invalid as UTF-8, and the bus would not send it. */
+                while (end > 0 && ((unsigned char)ret->text[end - 1] & 0xc0) == 0x80)
+                        end--;
+                if (end > 0 && ((unsigned char)ret->text[end - 1] & 0xc0) == 0xc0)
+                        end--;
+                else
+                        end = sizeof(ret->text) - 1;
+                ret->text[end] = 0;
+        }
         return (int)code;
 }
 
