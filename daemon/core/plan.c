@@ -7,6 +7,17 @@
 #include "daemon/core/plan.h"
 #include "policy/decide.h"
 
+/* The VFIO driver for the device: what policy says, else the one that it is on, else the best one known; "" for none. */
+static const char *driver_of(const Device *device, const Policy *policy)
+{
+        DeviceFacts facts = device_facts(device);
+        const PolicyDevice *override = policy_device_override(policy, &facts);
+
+        if (override && override->driver)
+                return override->driver;
+        return device->info.driver_is_vfio ? device->info.driver : device_vfio_driver(device);
+}
+
 static int result_of_verdict(const Verdict *verdict, Refusal *refusal)
 {
         static const Result table[] = {
@@ -183,7 +194,7 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                         .msi_isolated =
                                 true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
                         .taken = device->lease || device->admin_job,
-                        .taken_text = device->admin_job                    ? "being worked on by an administrator"
+                        .taken_text = device->admin_job ? "being worked on by an administrator"
                                       : device->state == DEVICE_RECLAIMING ? "being reclaimed"
                                                                            : "in use",
                 };
@@ -196,9 +207,9 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
         return r;
 }
 
-/* A bus reset counts where nothing else is on the bus: the kernel lists the method for others too and then refuses it
- * (pci_parent_bus_reset() in drivers/pci/pci.c, Linux 6.12; seen with two devices behind one bridge). */
-static bool can_reset(Broker *broker, const Device *device)
+/* The kernel lists the bus reset for devices that share their bus too, and then refuses it (pci_parent_bus_reset() in
+ * drivers/pci/pci.c, Linux 6.12; seen with two devices behind one bridge). */
+bool broker_can_reset(Broker *broker, const Device *device)
 {
         if (device_has_function_reset(device))
                 return true;
@@ -206,6 +217,15 @@ static bool can_reset(Broker *broker, const Device *device)
                 if (device_reset_hits(device, other))
                         return false;
         return device->info.n_reset_methods > 0;
+}
+
+const Device *broker_leased_function(Broker *broker, const Device *device, const char *tenant)
+{
+        for (const Device *other = broker->devices; other; other = other->hh.next)
+                if (other->lease && streq(other->info.physical_function, device->info.id) &&
+                    !(tenant && streq(other->lease->tenant->name, tenant)))
+                        return other;
+        return NULL;
 }
 
 /* What only the machine's state refuses, once the policy has allowed it. */
@@ -234,7 +254,18 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                                       "Group %d of device %s is not viable: %s. Bind these to a VFIO driver "
                                       "or to none.",
                                       device->group->number, id, blockers);
-                if (plan->tenant->reset == POLICY_RESET_REQUIRED && !can_reset(broker, device))
+                if (!driver_of(device, broker->policy)[0])
+                        return refuse(refusal, RESULT_DRIVER_BIND_FAILED,
+                                      "No VFIO driver is known for device %s on bus %s; [device id:%s] can "
+                                      "name one.",
+                                      id, device->info.bus, id);
+                if (broker_leased_function(broker, device,
+                                           device->info.driver_is_vfio ? plan->tenant->name : NULL))
+                        return refuse(
+                                refusal, RESULT_DEVICE_TAKEN,
+                                "Device %s cannot be given away while a virtual function of it is in use.",
+                                id);
+                if (plan->tenant->reset == POLICY_RESET_REQUIRED && !broker_can_reset(broker, device))
                         return refuse(refusal, RESULT_RESET_FAILED,
                                       "Device %s has no reset of its own, and tenant %s requires one (reset "
                                       "= required).",
@@ -245,9 +276,6 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 
 void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret)
 {
-        DeviceFacts facts = device_facts(device);
-        const PolicyDevice *override = policy_device_override(policy, &facts);
-
         *ret = (JobDevice){
                 .prove = !device->proven,
                 .reset = reset != POLICY_RESET_NONE && !device->clean,
@@ -255,8 +283,7 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
         };
         memcpy(ret->id, device->info.id, sizeof(ret->id));
         memcpy(ret->bus, device->info.bus, sizeof(ret->bus));
-        (void)snprintf(ret->driver, sizeof(ret->driver), "%s",
-                       override && override->driver ? override->driver : device_vfio_driver(device));
+        (void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(device, policy));
 }
 
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)

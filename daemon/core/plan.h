@@ -24,3 +24,11 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
 
 /* Fills the job's row for one device in: which driver to bind, what to prove, whether to reset. */
 void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret);
+
+/* Whether the device can be reset alone: by its function, or by a bus that nothing else is on. */
+bool broker_can_reset(Broker *broker, const Device *device);
+
+/* A virtual function of the device that a lease holds, or NULL. The physical function must not change its driver
+ * then: many a driver takes its virtual functions with it, which would wait for whoever has them, and on a VFIO driver it
+ * has power over them. `tenant`: whose leases do not count where the driver stays, or NULL. */
+const Device *broker_leased_function(Broker *broker, const Device *device, const char *tenant);
