@@ -134,7 +134,10 @@ int holder_uncommit(Lease *lease)
 
         limit = wanted_limit(holder);
         r = host->ops->memlock_set(host, holder->pid, holder->pidfd, &limit);
-        if (holder->committed == 0 && holder->slack == 0)
+        if (r == -ESRCH)
+                r = 0;
+        /* Where it did not go back, what the process has now is no base for a later lease. */
+        if (r >= 0 && holder->committed == 0 && holder->slack == 0)
                 holder->base_known = false;
-        return r == -ESRCH ? 0 : r;
+        return r;
 }
