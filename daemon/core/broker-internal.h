@@ -49,6 +49,15 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
 /* Writes the lease's record; an event where that fails. -errno. */
 int lease_put_record(Lease *lease);
 
+/* Writes the device's record, or drops it where there is nothing to remember; an event where that fails. */
+void broker_device_put_record(Broker *broker, const Device *device);
+
+/* Calls broker_lease_end() when the process ends, where the lease's lifetime says so. -errno. */
+int lease_watch(Lease *lease);
+
+/* admin.c: forgets the jobs of administrators; they run on. */
+void broker_disown_admin_jobs(Broker *broker);
+
 /* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */
 void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
         _printf_(4, 5);

@@ -34,7 +34,7 @@ typedef struct AcquireOutcome {
         size_t n_fds;
 } AcquireOutcome;
 
-/* Called once, from the loop, for each broker_acquire() that returned 0. Where it returns a negative errno, the reply
+/* Called once, from the loop, for each broker_acquire() that returned 0, unless broker_free() comes first. Where it returns a negative errno, the reply
  * could not be queued and the lease ends. `lease` is NULL where error is not 0. */
 typedef int (*AcquireDone)(void *userdata, Lease *lease, const AcquireOutcome *outcome);
 
@@ -128,6 +128,7 @@ typedef struct LeaseRecord {
                 char id[DEVICE_ID_MAX];
                 char prior_driver[DRIVER_NAME_MAX];
                 bool prior_known;
+                bool took;
         } devices[JOB_DEVICES_MAX];
         size_t n_devices;
 } LeaseRecord;
@@ -151,32 +152,36 @@ struct Broker {
         size_t n_observers;
         Policy *policy; /* one reference */
         uint64_t policy_generation;
-        Device *devices; /* uthash by id */
-        Group *groups;   /* uthash by number */
-        Tenant *tenants; /* uthash by name */
-        Lease *leases;   /* uthash by id */
-        Holder *holders; /* utlist */
+        Device *devices;             /* uthash by id */
+        Group *groups;               /* uthash by number */
+        Tenant *tenants;             /* uthash by name */
+        Lease *leases;               /* uthash by id */
+        Holder *holders;             /* utlist */
+        struct AdminJob *admin_jobs; /* utlist */
         uint64_t memlock_committed;
         unsigned n_leases;
 };
 
-/* `store` may be NULL. The policy's reference is taken over. */
+/* `store` may be NULL. The policy's reference is taken over where 0 is returned. */
 int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Policy *policy, Broker **ret);
-Broker *broker_free(Broker *broker); /* disowns jobs, ends nothing: VMMs keep their devices */
+/* Disowns jobs, ends nothing: VMMs keep their devices. Nobody is told, no AcquireDone or AdminDone is called. */
+Broker *broker_free(Broker *broker);
 
 int broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata);
 void broker_unobserve(Broker *broker, void *userdata);
 
-/* Swaps the policy whole; live leases stay. Takes the reference over. */
+/* Swaps the policy whole; live leases stay. Takes the reference over where 0 is returned; else nothing has changed. */
 int broker_set_policy(Broker *broker, Policy *policy);
 
 /* --- the inventory's side --- */
 
-/* A device is there, or what the kernel says of it changed. Takes the lists of `info` over. */
+/* A device is there, or what the kernel says of it changed. Takes the lists of `info` over; what it still has after an
+ * error is the caller's. */
 int broker_device_update(Broker *broker, DeviceInfo *info);
 void broker_device_remove(Broker *broker, const char *id);
 
-/* --- restart: after the inventory is complete --- */
+/* --- restart: after the inventory is complete. -ENODEV and -EEXIST: the record says nothing any more; any other error:
+ * it still does, and could not be followed --- */
 int broker_restore_device(Broker *broker, const DeviceRecord *record);
 int broker_restore_lease(Broker *broker, const LeaseRecord *record);
 

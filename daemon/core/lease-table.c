@@ -22,11 +22,8 @@ int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
         tenant->memlock_committed += lease->memlock;
         broker->memlock_committed += lease->memlock;
         broker->n_leases++;
-        for (size_t i = 0; i < lease->n_devices; i++) {
+        for (size_t i = 0; i < lease->n_devices; i++)
                 lease->devices[i]->lease = lease;
-                lease->devices[i]->proven = false;
-                lease->devices[i]->clean = false;
-        }
         return 0;
 }
 

@@ -77,10 +77,12 @@ struct Lease {
         bool memlock_raised; /* counted in holder->committed */
 
         PolicyReset reset;
-        bool restore_driver;
+        bool restore_driver; /* at its end, by policy */
 
         Device *devices[JOB_DEVICES_MAX]; /* borrowed; NULL = settled already */
         bool settled[JOB_DEVICES_MAX];    /* reclaimed: no longer this lease's */
+        bool took
+                [JOB_DEVICES_MAX]; /* from the driver that it had, which gets it back unless the lease is granted */
         size_t n_devices;
 
         HostJob *job;

@@ -24,6 +24,15 @@ static void on_process_end(void *userdata)
         broker_lease_end(lease->broker, lease, END_PROCESS_EXITED);
 }
 
+int lease_watch(Lease *lease)
+{
+        Host *host = lease->broker->host;
+
+        if (lease->lifetime == LIFETIME_EXPLICIT)
+                return 0;
+        return host->ops->process_watch(host, lease->holder->pidfd, on_process_end, lease, &lease->watch);
+}
+
 static void notify_devices(Lease *lease)
 {
         for (size_t i = 0; i < lease->n_devices; i++)
@@ -97,14 +106,14 @@ static void open_undone(Lease *lease, const JobResult *result)
                 Device *device = lease->devices[i];
                 const JobDeviceResult *row = result->devices + i;
 
+                if (!device->info.driver_is_vfio)
+                        device->prior_known = false;
                 if (row->step == STEP_RESET && row->reset == RESET_FAILED)
                         broker_device_quarantine(broker, lease, device,
                                                  "the reset before a lease failed: %s",
                                                  strerror(row->reset_errno));
                 else
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
-                if (!device->info.driver_is_vfio)
-                        device->prior_known = false;
                 lease_settle_device(lease, i);
                 broker_device_notify(device, broker);
         }
@@ -118,15 +127,21 @@ static void open_done(void *userdata, JobResult *result)
         Lease *lease = userdata;
         Broker *broker = lease->broker;
         LeaseFd fds[JOB_DEVICES_MAX + 1];
+        bool took[JOB_DEVICES_MAX];
         AcquireOutcome outcome = { .fds = fds };
         AcquireDone done;
         Refusal refusal = {};
         int r = 0, alive;
 
         lease->job = NULL;
-        for (size_t i = 0; i < lease->n_devices; i++)
-                if (!lease->settled[i])
-                        device_take_result(broker, lease->devices[i], result->devices + i);
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                const JobDeviceResult *row = result->devices + i;
+
+                /* What the worker saw itself is surer than what the inventory had. */
+                if (lease->took[i] && row->driver_known)
+                        lease->devices[i]->prior_known = false;
+                device_take_result(broker, lease->devices[i], row);
+        }
 
         if (lease->state != LEASE_OPENING) {
                 /* It ended while the job ran: whatever the job opened is closed by our caller. */
@@ -169,8 +184,11 @@ static void open_done(void *userdata, JobResult *result)
         lease->since = broker->host->ops->now(broker->host);
         for (size_t i = 0; i < lease->n_devices; i++)
                 (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
+        memcpy(took, lease->took, sizeof(took));
+        memset(lease->took, 0, sizeof(lease->took));
         r = lease_put_record(lease);
         if (r < 0) {
+                memcpy(lease->took, took, sizeof(took));
                 lease_fail(lease, r, NULL);
                 broker_lease_end(broker, lease, END_FAILED);
                 return;
@@ -186,6 +204,7 @@ static void open_done(void *userdata, JobResult *result)
         if (r < 0) {
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s",
                              strerror(-r));
+                memcpy(lease->took, took, sizeof(took));
                 broker_lease_end(broker, lease, END_FAILED);
                 return;
         }
@@ -275,21 +294,30 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         }
         lease->policy = policy_ref(broker->policy);
         NOTIFY(broker, lease_added, lease);
-        for (size_t i = 0; i < lease->n_devices; i++)
-                (void)device_set_state(lease->devices[i], DEVICE_BINDING, "%s", "");
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+
+                /* The record has to say what a driver is taken from before it is. */
+                lease->took[i] = !device->info.driver_is_vfio;
+                if (lease->took[i]) {
+                        memcpy(device->prior_driver, device->info.driver, sizeof(device->prior_driver));
+                        device->prior_known = true;
+                }
+        }
 
         r = holder_read_base(broker, holder);
         if (r >= 0)
                 r = lease_put_record(lease);
-        if (r >= 0 && lease->lifetime != LIFETIME_EXPLICIT)
-                r = host->ops->process_watch(host, holder->pidfd, on_process_end, lease, &lease->watch);
+        if (r >= 0)
+                r = lease_watch(lease);
         if (r >= 0)
                 r = host->ops->job_start(host, &plan.job, open_done, open_slow, lease, &lease->job);
         if (r < 0) {
                 for (size_t i = 0; i < lease->n_devices; i++) {
                         Device *device = lease->devices[i];
 
-                        (void)device_set_state(device, device_idle_state(device), "%s", "");
+                        if (lease->took[i])
+                                device->prior_known = false;
                         lease_settle_device(lease, i);
                         broker_device_notify(device, broker);
                 }
@@ -299,9 +327,19 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 if (r == -EAGAIN)
                         return refuse(refusal, RESULT_RATE_LIMITED,
                                       "The broker has as many jobs at work as it allows; ask again.");
+                if (r == -ESRCH)
+                        return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.",
+                                      (int)plan.pid);
                 return r;
         }
 
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+
+                device->proven = false;
+                device->clean = false;
+                (void)device_set_state(device, DEVICE_BINDING, "%s", "");
+        }
         lease->done = done;
         lease->done_userdata = userdata;
         notify_devices(lease);
@@ -320,10 +358,27 @@ int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal
         return r;
 }
 
+/* Tells the one who asked that the lease ended before it was opened. */
+static void fail_opening(Lease *lease, EndReason reason)
+{
+        Refusal refusal;
+        int r;
+
+        if (reason == END_DEVICE_REMOVED)
+                r = refuse(&refusal, RESULT_NO_SUCH_DEVICE,
+                           "A device of the lease was removed from the machine while it was opened.");
+        else if (reason == END_RELEASED || reason == END_REVOKED)
+                r = refuse(&refusal, RESULT_NO_SUCH_LEASE, "The lease was %s while it was opened.",
+                           end_reason_to_string(reason));
+        else
+                r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "The lease ended while it was opened: %s.",
+                           end_reason_to_string(reason));
+        lease_fail(lease, r, &refusal);
+}
+
 void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
 {
         Host *host = broker->host;
-        Refusal refusal;
         int r;
 
         if (lease->state == LEASE_RECLAIMING)
@@ -331,11 +386,8 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
 
         lease->state = LEASE_RECLAIMING;
         lease->end_reason = reason;
-        if (lease->done) {
-                (void)refuse(&refusal, RESULT_PROCESS_UNUSABLE, "The lease ended while it was opened: %s.",
-                             end_reason_to_string(reason));
-                lease_fail(lease, RESULT_PROCESS_UNUSABLE, &refusal);
-        }
+        if (lease->done)
+                fail_opening(lease, reason);
         r = holder_uncommit(lease);
         if (r < 0)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",

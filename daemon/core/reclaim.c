@@ -11,6 +11,22 @@
 #define RETRY_MIN_USEC (20 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (1 * USEC_PER_SEC)
 
+void broker_device_put_record(Broker *broker, const Device *device)
+{
+        int r;
+
+        if (!broker->store)
+                return;
+        if (device->state != DEVICE_QUARANTINED && !device->prior_known) {
+                broker->store->device_drop(broker->store_userdata, device->info.id);
+                return;
+        }
+        r = broker->store->device_put(broker->store_userdata, device);
+        if (r < 0)
+                broker_event(broker, EVENT_TROUBLE, NULL, device, "",
+                             "The record of device %s cannot be written: %s", device->info.id, strerror(-r));
+}
+
 void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
 {
         char reason[REASON_MAX];
@@ -23,8 +39,7 @@ void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device
         (void)device_set_state(device, DEVICE_QUARANTINED, "%s", reason);
         device->proven = false;
         device->clean = false;
-        if (broker->store)
-                (void)broker->store->device_put(broker->store_userdata, device);
+        broker_device_put_record(broker, device);
         broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
                      device->info.id, reason);
 }
@@ -79,7 +94,7 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 return true;
         }
 
-        device->proven = device->info.driver_is_vfio;
+        device->proven = row->driver_known && row->driver_is_vfio;
         device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
         if (!device->info.driver_is_vfio) {
                 device->prior_known = false;
@@ -91,12 +106,10 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                                        strerror(row->error));
         else
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
-        if (broker->store) {
-                if (device->prior_known)
-                        (void)broker->store->device_put(broker->store_userdata, device);
-                else
-                        broker->store->device_drop(broker->store_userdata, device->info.id);
-        }
+        broker_device_put_record(broker, device);
+        if (row->error != 0)
+                broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,
+                             device->state_reason);
         broker_event(broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
                      "Device %s is free%s", device->info.id,
                      row->reset == RESET_DONE ? " and was reset" : "");
@@ -154,6 +167,7 @@ static void reclaim_done(void *userdata, JobResult *result)
                 if (!lease->settled[i]) {
                         (void)lease_put_record(lease);
                         NOTIFY(broker, lease_changed, lease);
+                        NOTIFY(broker, tenant_changed, lease->tenant);
                         retry_later(lease);
                         return;
                 }
@@ -168,7 +182,7 @@ static void reclaim_slow(void *userdata, uint64_t age_usec)
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
 
-                if (lease->settled[i])
+                if (lease->settled[i] || device->state == DEVICE_GONE)
                         continue;
                 if (!device_set_state(
                             device, DEVICE_RECLAIMING,
@@ -186,7 +200,6 @@ void lease_reclaim(Lease *lease)
 {
         Broker *broker = lease->broker;
         Host *host = broker->host;
-        bool restore = lease->restore_driver || lease->end_reason == END_FAILED;
         Job job = { .kind = JOB_RECLAIM };
         int r;
 
@@ -200,8 +213,8 @@ void lease_reclaim(Lease *lease)
                         broker_device_gc(broker, device);
                         continue;
                 }
-                reclaim_job_device(device, lease->policy, lease->reset, restore,
-                                   job.devices + job.n_devices++);
+                reclaim_job_device(device, lease->policy, lease->reset,
+                                   lease->restore_driver || lease->took[i], job.devices + job.n_devices++);
         }
         if (job.n_devices == 0) {
                 if (broker->store)

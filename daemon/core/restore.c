@@ -21,14 +21,7 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
         return 0;
 }
 
-static void on_process_end(void *userdata)
-{
-        Lease *lease = userdata;
-
-        broker_lease_end(lease->broker, lease, END_PROCESS_EXITED);
-}
-
-/* The pidfd of the process that the record means, or -ESRCH. */
+/* The pidfd of the process that the record means; -ESRCH where it has ended. */
 static int find_process(Host *host, const LeaseRecord *record, int *ret_pidfd, ProcessFacts *ret_facts)
 {
         _cleanup_close_ int pidfd = -EBADF;
@@ -46,26 +39,13 @@ static int find_process(Host *host, const LeaseRecord *record, int *ret_pidfd, P
         return 0;
 }
 
-int broker_restore_lease(Broker *broker, const LeaseRecord *record)
+/* The Lease of a record, not yet in any table, with those of its devices that are still there. */
+static Lease *lease_of_record(Broker *broker, const LeaseRecord *record)
 {
-        Host *host = broker->host;
-        _cleanup_close_ int pidfd = -EBADF;
-        ProcessFacts facts = {};
-        Holder *holder = NULL;
-        Tenant *tenant;
-        Lease *lease;
-        bool alive;
-        int r;
+        Lease *lease = calloc(1, sizeof(*lease));
 
-        if (broker_lease(broker, record->id))
-                return -EEXIST;
-        r = broker_tenant_get(broker, record->tenant, &tenant);
-        if (r < 0)
-                return r;
-        lease = calloc(1, sizeof(*lease));
         if (!lease)
-                return -ENOMEM;
-
+                return NULL;
         memcpy(lease->id, record->id, sizeof(lease->id));
         memcpy(lease->label, record->label, sizeof(lease->label));
         memcpy(lease->unit, record->unit, sizeof(lease->unit));
@@ -82,33 +62,93 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
 
-                if (!device || device->lease)
+                if (!device || device->lease || lease_has_device(lease, device))
                         continue; /* it went while nobody looked */
+                lease->took[lease->n_devices] = record->devices[i].took;
                 lease->devices[lease->n_devices++] = device;
-                device->prior_known = record->devices[i].prior_known;
-                memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
         }
+        return lease;
+}
 
-        alive = find_process(host, record, &pidfd, &facts) >= 0;
-        if (alive) {
-                r = holder_get(broker, record->pid, pidfd, &facts, &holder);
-                if (r < 0) {
-                        free(lease);
-                        return r;
-                }
-                if (record->base_known && !holder->base_known) {
-                        holder->base = record->base;
-                        holder->base_known = true;
-                }
+/* The process lives, and so does the lease. */
+static int carry_on(Lease *lease)
+{
+        int r;
+
+        r = lease_watch(lease);
+        if (r < 0)
+                return r;
+        if (lease->memlock_raised) {
+                r = holder_commit(lease); /* sums the leases of the process anew */
+                if (r < 0 && r != -ESRCH)
+                        broker_event(lease->broker, EVENT_TROUBLE, lease, NULL, "",
+                                     "RLIMIT_MEMLOCK of process %d cannot be set: %s", (int)lease->pid,
+                                     strerror(-r));
         }
-        r = lease_register(broker, tenant, holder, lease);
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
+                broker_device_notify(lease->devices[i], lease->broker);
+        }
+        return 0;
+}
+
+static EndReason end_reason(const LeaseRecord *record, const Lease *lease, bool alive)
+{
+        if (record->state == LEASE_OPENING)
+                return END_FAILED;
+        if (lease->n_devices < record->n_devices)
+                return END_DEVICE_REMOVED;
+        return record->state == LEASE_ACTIVE && !alive ? END_PROCESS_EXITED : END_RELEASED;
+}
+
+int broker_restore_lease(Broker *broker, const LeaseRecord *record)
+{
+        Host *host = broker->host;
+        _cleanup_close_ int pidfd = -EBADF;
+        ProcessFacts facts = {};
+        Holder *holder = NULL;
+        Tenant *tenant;
+        Lease *lease;
+        bool alive;
+        int r;
+
+        if (broker_lease(broker, record->id))
+                return -EEXIST;
+        r = find_process(host, record, &pidfd, &facts);
+        if (r < 0 && r != -ESRCH)
+                return r; /* to take a living one for dead would end its lease */
+        alive = r >= 0;
+
+        r = broker_tenant_get(broker, record->tenant, &tenant);
+        if (r < 0)
+                return r;
+        lease = lease_of_record(broker, record);
+        r = lease ? 0 : -ENOMEM;
+        if (r >= 0 && alive)
+                r = holder_get(broker, record->pid, pidfd, &facts, &holder);
+        if (r >= 0)
+                r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
                 holder_unref(broker, holder);
                 free(lease);
+                broker_tenant_gc(broker, tenant);
                 return r;
         }
         lease->policy = policy_ref(broker->policy);
-        lease->memlock_raised = alive && record->base_known;
+        for (size_t i = 0; i < record->n_devices; i++) {
+                Device *device = broker_device(broker, record->devices[i].id);
+
+                if (!device || device->lease != lease)
+                        continue;
+                device->prior_known = record->devices[i].prior_known;
+                memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
+        }
+        if (alive && record->base_known) {
+                if (!holder->base_known)
+                        holder->base = record->base;
+                holder->base_known = true;
+                lease->memlock_raised = true;
+        }
         NOTIFY(broker, lease_added, lease);
         broker_event(broker, EVENT_RECOVERED, lease, NULL, lease_state_to_string(record->state),
                      "Lease %s of tenant %s, process %d, taken over (%s, %s)", lease->id, tenant->name,
@@ -116,24 +156,14 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                      alive ? "the process lives" : "the process has ended");
 
         if (alive && record->state == LEASE_ACTIVE && lease->n_devices == record->n_devices) {
-                if (lease->memlock_raised)
-                        (void)holder_commit(lease); /* sums the leases of the process anew */
-                for (size_t i = 0; i < lease->n_devices; i++)
-                        (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
-                r = lease->lifetime == LIFETIME_EXPLICIT
-                            ? 0
-                            : host->ops->process_watch(host, holder->pidfd, on_process_end, lease,
-                                                       &lease->watch);
-                if (r >= 0)
-                        return 0;
+                r = carry_on(lease);
+                if (r < 0)
+                        lease_free(lease);
+                return r;
         }
 
         /* What was still opening, reclaiming, or has lost its process or a device. */
         lease->state = LEASE_ACTIVE;
-        broker_lease_end(broker, lease,
-                         record->state == LEASE_OPENING            ? END_FAILED
-                         : lease->n_devices < record->n_devices    ? END_DEVICE_REMOVED
-                         : record->state == LEASE_ACTIVE && !alive ? END_PROCESS_EXITED
-                                                                   : END_RELEASED);
+        broker_lease_end(broker, lease, end_reason(record, lease, alive));
         return 0;
 }

@@ -16,7 +16,8 @@
 #include "daemon/state/store.h"
 
 #define FORMAT_VERSION 1
-#define NAME_SIZE      320 /* an encoded device id: at most three bytes for each of its own */
+#define NAME_SIZE      (NAME_MAX - 5) /* with its NUL; a dot and ".new" come around it */
+#define VALUE_MAX      900            /* encoded; iniparser reads lines of 1024 bytes */
 
 struct Store {
         int leases; /* folders */
@@ -47,15 +48,14 @@ static int encode_name(const char *id, char ret[static NAME_SIZE])
 
 static int put_string(FILE *file, const char *key, const char *value)
 {
-        char encoded[1024];
         _cleanup_free_ char *path = NULL;
         int r;
 
         r = sd_bus_path_encode("/", value, &path);
         if (r < 0)
                 return r;
-        if (strlen(path) > sizeof(encoded) - 100)
-                return -E2BIG; /* iniparser reads lines of 1024 bytes */
+        if (strlen(path) > VALUE_MAX)
+                return -E2BIG;
         (void)fprintf(file, "%s = %s\n", key, path + 1);
         return 0;
 }
@@ -84,6 +84,7 @@ static int put_file(Store *store, int folder, const char *id, WriteRecord write_
         if (!file) {
                 r = -errno;
                 (void)close(fd);
+                (void)unlinkat(folder, temporary, 0);
                 return r;
         }
 
@@ -150,6 +151,7 @@ static int write_lease(FILE *file, const void *object)
                 if (r < 0)
                         return r;
                 put_number(file, "prior-known", device->prior_known);
+                put_number(file, "took", lease->took[i]);
         }
         return 0;
 }
@@ -293,6 +295,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                 get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
                            sizeof(lease.devices[i].prior_driver), &r);
                 lease.devices[i].prior_known = get_number(record, section, "prior-known", 1, &r);
+                lease.devices[i].took = get_number(record, section, "took", 1, &r);
                 lease.n_devices++;
         }
         if (r >= 0)
@@ -341,38 +344,56 @@ static bool is_current(const Store *store, const dictionary *record)
         return atoi(version) == FORMAT_VERSION && streq(boot, store->boot);
 }
 
+/* The record is of no use now and will be of none later; every other error is ours. */
+static bool says_nothing(int error)
+{
+        return error == -EBADMSG || error == -EINVAL || error == -ENODEV || error == -EEXIST;
+}
+
+static int load_file(Store *store, Broker *broker, const char *folder, const char *file,
+                     int (*restore)(Broker *broker, const dictionary *record))
+{
+        char path[PATH_MAX];
+        dictionary *record;
+        int r = -EBADMSG;
+
+        (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, folder, file);
+        errno = 0;
+        record = iniparser_load(path);
+        if (!record)
+                return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : -EBADMSG;
+        if (is_current(store, record))
+                r = restore(broker, record);
+        iniparser_freedict(record);
+        return r;
+}
+
 static int load_folder(Store *store, Broker *broker, int folder, const char *name,
                        int (*restore)(Broker *broker, const dictionary *record))
 {
         struct dirent **entries = NULL;
-        int n, loaded = 0;
+        int n, loaded = 0, broken = 0;
 
         n = scandirat(folder, ".", &entries, NULL, alphasort);
         if (n < 0)
                 return -errno;
         for (int i = 0; i < n; i++) {
                 const char *file = entries[i]->d_name;
-                char path[PATH_MAX];
-                dictionary *record;
                 int r = -EBADMSG;
 
-                if (file[0] != '.') {
-                        (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, name, file);
-                        record = iniparser_load(path);
-                        if (record && is_current(store, record))
-                                r = restore(broker, record);
-                        if (record)
-                                iniparser_freedict(record);
-                        if (r >= 0)
-                                loaded++;
-                        else
-                                (void)unlinkat(folder, file, 0);
-                } else if (!streq(file, ".") && !streq(file, ".."))
-                        (void)unlinkat(folder, file, 0); /* a temporary file that a crash left */
+                /* What begins with a dot is a temporary file that a crash left. */
+                if (file[0] != '.' && broken == 0)
+                        r = load_file(store, broker, name, file, restore);
+                if (r >= 0)
+                        loaded++;
+                else if (!says_nothing(r))
+                        broken = r;
+                else if (broken == 0 && !streq(file, ".") && !streq(file, ".."))
+                        (void)unlinkat(folder, file, 0);
                 free(entries[i]);
         }
         free(entries);
-        return loaded;
+        return broken < 0 ? broken : loaded;
 }
 
 int store_load(Store *store, Broker *broker)

@@ -17,7 +17,8 @@ int store_new(const char *folder, Store **ret);
 Store *store_free(Store *store);
 
 /* Gives all records of this boot to the broker, devices first, and removes what cannot be read or belongs to an earlier
- * boot, or to a device that is gone. Returns the number of leases taken over, or a negative errno. */
+ * boot, or to a device that is gone. Returns the number of leases taken over, or a negative errno; then the records that could
+ * not be followed are still there, and to go on would be to forget who has what. */
 int store_load(Store *store, Broker *broker);
 
 DEFINE_CLEANUP(Store *, store_free)

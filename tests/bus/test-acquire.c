@@ -269,7 +269,7 @@ static void test_caller_killed_midway(void **state)
         broker_await(f, "state " DEVICE_BLUE, "reclaiming");
         (void)broker_tell(f, "hang " DEVICE_BLUE " 0");
         broker_await(f, "leases", "0");
-        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "available"); /* on-release = keep */
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "host"); /* it was never granted: all is undone */
         assert_at_rest(f);
 }
 
