@@ -65,7 +65,7 @@ bool group_viable(const Group *group, Device *const *except, size_t n_except, ch
 
                 for (size_t k = 0; k < n_except; k++)
                         excepted |= except[k] == device;
-                if (excepted || !device_blocks_group(device))
+                if (excepted || device->state == DEVICE_GONE || !device_blocks_group(device))
                         continue;
                 viable = false;
                 if (ret_text && used < size) {

@@ -74,7 +74,7 @@ static int add_device(Broker *broker, DeviceInfo *info)
 int broker_device_update(Broker *broker, DeviceInfo *info)
 {
         Device *device = broker_device(broker, info->id);
-        bool idle;
+        bool idle, changed, moved;
         int r = 0;
 
         if (!device)
@@ -90,23 +90,23 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
                 return 0;
         }
 
-        if (device->info.group != info->group) {
+        /* A driver that changed behind our back: whatever was proven of the device is not any more. A job of ours has
+         * told its drivers already. */
+        changed = !streq(device->info.driver, info->driver) && !device->lease && !device->admin_job;
+        moved = device->info.group != info->group;
+        if (moved)
                 leave_group(broker, device);
-                device_info_done(&device->info);
-                device->info = *info;
-                r = join_group(broker, device);
-        } else {
-                /* A driver that changed behind our back: whatever was proven of the device is not any more. A job of
-                 * ours has told its drivers already. */
-                if (!streq(device->info.driver, info->driver) && !device->lease && !device->admin_job) {
-                        device->proven = false;
-                        device->clean = false;
-                        device->prior_known = false;
-                }
-                device_info_done(&device->info);
-                device->info = *info;
-        }
+        device_info_done(&device->info);
+        device->info = *info;
         *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
+        if (moved)
+                r = join_group(broker, device);
+        if (changed) {
+                device->proven = false;
+                device->clean = false;
+                device->prior_known = false;
+                broker_device_put_record(broker, device);
+        }
 
         idle = device->state == DEVICE_HOST || device->state == DEVICE_AVAILABLE;
         if (idle && device->state != device_idle_state(device))
@@ -153,10 +153,10 @@ void broker_device_remove(Broker *broker, const char *id)
         (void)device_set_state(device, DEVICE_GONE, "removed from the machine");
         if (broker->store)
                 broker->store->device_drop(broker->store_userdata, device->info.id);
-        if (lease) {
+        if (lease || device->admin_job)
                 broker_device_notify(device, broker);
-                broker_lease_end(broker, lease, END_DEVICE_REMOVED); /* may have freed the device */
-                return;
-        }
-        broker_device_gc(broker, device);
+        if (lease)
+                broker_lease_end(broker, lease, END_DEVICE_REMOVED); /* may free the device */
+        else
+                broker_device_gc(broker, device);
 }
