@@ -3,16 +3,69 @@
 /* What administrators ask of single devices: reset (the way out of quarantine), bind, unbind. Refused while a lease
  * holds the device; each is one job with one answer. Event loop only. */
 
+#include <utlist.h>
+
 #include "daemon/core/broker-internal.h"
 
 typedef struct AdminJob {
         Broker *broker;
         JobKind kind;
-        char id[DEVICE_ID_MAX]; /* not a pointer: the device may go while the job runs */
+        char id[DEVICE_ID_MAX];  /* not a pointer: the device may go while the job runs */
+        char reason[REASON_MAX]; /* of its quarantine */
         AdminDone done;
         void *userdata;
         HostJob *job;
+        struct AdminJob *next, *prev; /* utlist, in Broker.admin_jobs */
 } AdminJob;
+
+void broker_disown_admin_jobs(Broker *broker)
+{
+        while (broker->admin_jobs) {
+                AdminJob *admin = broker->admin_jobs;
+
+                DL_DELETE(broker->admin_jobs, admin);
+                broker->host->ops->job_disown(broker->host, admin->job);
+                free(admin);
+        }
+}
+
+/* The outcome of a reset: the device is idle, or in quarantine. */
+static void take_reset(AdminJob *admin, Device *device, const JobResult *result, bool was_quarantined,
+                       int error)
+{
+        Broker *broker = admin->broker;
+        const JobDeviceResult *row = result->devices;
+
+        if (!reclaim_take_row(broker, NULL, device, result, row, true))
+                broker_device_quarantine(broker, NULL, device,
+                                         "a process that did not get it from the broker has it open");
+        else if (was_quarantined && error == 0 && device->state != DEVICE_GONE)
+                broker_event(broker, EVENT_RECOVERED, NULL, device, "",
+                             "Device %s was proven free%s and is out of quarantine", admin->id,
+                             row->reset == RESET_DONE ? ", was reset" : ", has no reset of its own,");
+}
+
+/* The outcome of a bind or unbind. It is no way out of quarantine. */
+static void take_driver(AdminJob *admin, Device *device, const JobResult *result, bool was_quarantined,
+                        const Refusal *refusal)
+{
+        Broker *broker = admin->broker;
+
+        device_take_result(broker, device, result->devices);
+        device->proven = false;
+        device->clean = false;
+        if (!device->info.driver_is_vfio)
+                device->prior_known = false;
+        if (device->state == DEVICE_GONE)
+                return;
+        if (!was_quarantined)
+                (void)device_set_state(device, device_idle_state(device), "%s", refusal->text);
+        else
+                (void)device_set_state(device, DEVICE_QUARANTINED, "%s",
+                                       refusal->text[0] ? admin->reason
+                                                        : "its driver was changed, a reset is due");
+        broker_device_put_record(broker, device);
+}
 
 static void admin_done(void *userdata, JobResult *result)
 {
@@ -20,10 +73,11 @@ static void admin_done(void *userdata, JobResult *result)
         Broker *broker = admin->broker;
         Device *device = broker_device(broker, admin->id);
         const JobDeviceResult *row = result->devices;
-        bool was_quarantined, free_again;
+        bool was_quarantined;
         Refusal refusal = {};
         int r = 0;
 
+        DL_DELETE(broker->admin_jobs, admin);
         /* The device cannot have left the table: admin_job keeps it there. */
         device->admin_job = false;
         was_quarantined = device->was_quarantined;
@@ -40,31 +94,43 @@ static void admin_done(void *userdata, JobResult *result)
                                                                                  : RESULT_DRIVER_BIND_FAILED,
                            "Device %s: %s: %s.", admin->id, row->text, strerror(row->error));
 
-        if (admin->kind == JOB_RESET) {
-                free_again = reclaim_take_row(broker, NULL, device, result, row, true);
-                if (!free_again)
-                        broker_device_quarantine(
-                                broker, NULL, device,
-                                "a process that did not get it from the broker has it open");
-                else if (was_quarantined && r == 0)
-                        broker_event(broker, EVENT_RECOVERED, NULL, device, "",
-                                     "Device %s was reset and is out of quarantine", admin->id);
-        } else {
-                device_take_result(broker, device, row);
-                device->proven = false;
-                device->clean = false;
-                if (device->state != DEVICE_GONE && was_quarantined)
-                        (void)device_set_state(device, DEVICE_QUARANTINED,
-                                               "its driver was changed, a reset is due");
-                else if (device->state != DEVICE_GONE)
-                        (void)device_set_state(device, device_idle_state(device), "%s",
-                                               r != 0 ? refusal.text : "");
-        }
+        if (admin->kind == JOB_RESET)
+                take_reset(admin, device, result, was_quarantined, r);
+        else
+                take_driver(admin, device, result, was_quarantined, &refusal);
 
         admin->done(admin->userdata, r, &refusal);
         broker_device_notify(device, broker);
         broker_device_gc(broker, device);
         free(admin);
+}
+
+/* What is asked, against what the device is. 0 or a refusal. */
+static int check(Broker *broker, const Device *device, JobKind kind, const char *driver, Refusal *refusal)
+{
+        const char *id = device->info.id;
+
+        if (device->lease)
+                return refuse(refusal, RESULT_DEVICE_TAKEN,
+                              "Device %s is held by lease %s of tenant %s (%s).", id, device->lease->id,
+                              device->lease->tenant->name, device_state_to_string(device->state));
+        if (device->admin_job)
+                return refuse(refusal, RESULT_DEVICE_TAKEN,
+                              "Another request of an administrator works on device %s.", id);
+        if (broker_leased_function(broker, device, NULL))
+                return refuse(refusal, RESULT_DEVICE_TAKEN, "A virtual function of device %s is leased: %s.",
+                              id, broker_leased_function(broker, device, NULL)->info.id);
+        if (strlen(driver) >= DRIVER_NAME_MAX || strchr(driver, '/'))
+                return refuse(refusal, RESULT_INVALID_ARGS, "\"%s\" is no driver's name.", driver);
+        if (kind != JOB_RESET || device->state == DEVICE_QUARANTINED)
+                return 0;
+        if (!device->info.driver_is_vfio)
+                return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                              "Device %s is the host's (driver %s); `vfiobrokerctl bind %s` first.", id,
+                              device->info.driver[0] ? device->info.driver : "none", id);
+        if (!broker_can_reset(broker, device))
+                return refuse(refusal, RESULT_RESET_FAILED, "Device %s has no reset of its own.", id);
+        return 0;
 }
 
 static int admin_start(Broker *broker, JobKind kind, const char *id, const char *driver, AdminDone done,
@@ -77,19 +143,21 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
 
         if (!device || device->state == DEVICE_GONE)
                 return refuse(refusal, RESULT_NO_SUCH_DEVICE, "There is no device %s.", id);
-        if (device->lease)
-                return refuse(refusal, RESULT_DEVICE_TAKEN,
-                              "Device %s is held by lease %s of tenant %s (%s).", id, device->lease->id,
-                              device->lease->tenant->name, device_state_to_string(device->state));
-        if (device->admin_job)
-                return refuse(refusal, RESULT_DEVICE_TAKEN,
-                              "Another request of an administrator works on device %s.", id);
-        if (kind == JOB_RESET && !device->info.driver_is_vfio && device->state != DEVICE_QUARANTINED)
-                return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
-                              "Device %s is the host's (driver %s); `vfiobrokerctl bind %s` first.", id,
-                              device->info.driver[0] ? device->info.driver : "none", id);
-        if (strlen(driver) >= DRIVER_NAME_MAX || strchr(driver, '/'))
-                return refuse(refusal, RESULT_INVALID_ARGS, "\"%s\" is no driver's name.", driver);
+        r = check(broker, device, kind, driver, refusal);
+        if (r != 0)
+                return r;
+
+        /* One that has no reset would never leave quarantine if it were required. */
+        reclaim_job_device(device, broker->policy,
+                           broker_can_reset(broker, device) ? POLICY_RESET_REQUIRED
+                                                            : POLICY_RESET_BEST_EFFORT,
+                           false, job.devices);
+        if (driver[0])
+                (void)snprintf(job.devices[0].driver, sizeof(job.devices[0].driver), "%s", driver);
+        if (kind != JOB_UNBIND && !job.devices[0].driver[0])
+                return refuse(refusal, RESULT_INVALID_ARGS,
+                              "No VFIO driver is known for device %s on bus %s; name one.", id,
+                              device->info.bus);
 
         admin = calloc(1, sizeof(*admin));
         if (!admin)
@@ -97,18 +165,19 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
         admin->broker = broker;
         admin->kind = kind;
         memcpy(admin->id, device->info.id, sizeof(admin->id));
+        memcpy(admin->reason, device->state_reason, sizeof(admin->reason));
         admin->done = done;
         admin->userdata = userdata;
-
-        reclaim_job_device(device, broker->policy, POLICY_RESET_REQUIRED, false, job.devices);
-        if (driver[0])
-                (void)snprintf(job.devices[0].driver, sizeof(job.devices[0].driver), "%s", driver);
 
         r = broker->host->ops->job_start(broker->host, &job, admin_done, NULL, admin, &admin->job);
         if (r < 0) {
                 free(admin);
+                if (r == -EAGAIN)
+                        return refuse(refusal, RESULT_RATE_LIMITED,
+                                      "The broker has as many jobs at work as it allows; ask again.");
                 return r;
         }
+        DL_APPEND(broker->admin_jobs, admin);
         device->admin_job = true;
         device->was_quarantined = device->state == DEVICE_QUARANTINED;
         (void)device_set_state(device, DEVICE_BINDING, "for an administrator");

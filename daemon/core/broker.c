@@ -36,6 +36,7 @@ Broker *broker_free(Broker *broker)
         if (!broker)
                 return NULL;
         broker->n_observers = 0;
+        broker_disown_admin_jobs(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);
         HASH_ITER(hh, broker->devices, device, next_device) {
@@ -141,8 +142,11 @@ int broker_set_policy(Broker *broker, Policy *policy)
         for (size_t i = 0; i < policy->n_tenants; i++) {
                 int r = broker_tenant_get(broker, policy->tenants[i].name, &tenant);
 
-                if (r < 0)
+                if (r < 0) {
+                        HASH_ITER(hh, broker->tenants, tenant, next)
+                                broker_tenant_gc(broker, tenant);
                         return r;
+                }
         }
 
         policy_unref(broker->policy);
