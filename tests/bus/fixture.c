@@ -98,8 +98,8 @@ static void start_bus(Fixture *f)
                 char option[160];
 
                 (void)snprintf(option, sizeof(option), "--config-file=%s", path);
-                f->bus = spawn((const char *const[]){ "dbus-daemon", option, "--nofork", "--nopidfile", "--nosyslog",
-                                           "--print-address=1", NULL },
+                f->bus = spawn((const char *const[]){ "dbus-daemon", option, "--nofork", "--nopidfile",
+                                                      "--nosyslog", "--print-address=1", NULL },
                                in, out[1]);
         }
         (void)close(in);
@@ -177,7 +177,8 @@ int fixture_teardown(void **state)
         (void)fclose(f->answers);
         (void)end_process(f->bus, SIGTERM);
         for (size_t i = 0; i < 3; i++) {
-                (void)snprintf(path, sizeof(path), "%s/%s", f->dir, (const char *[]){ "bus", "bus.conf", "policy.conf" }[i]);
+                (void)snprintf(path, sizeof(path), "%s/%s", f->dir,
+                               (const char *[]){ "bus", "bus.conf", "policy.conf" }[i]);
                 (void)unlink(path);
         }
         (void)rmdir(f->dir);
@@ -414,11 +415,13 @@ void expect_error(sd_bus *bus, sd_bus_message *m, const char *name, const char *
         sd_bus_message_unref(m);
 }
 
-const char *call_error(sd_bus *bus, const char *path, const char *interface, const char *member, const char *arg)
+const char *call_error(sd_bus *bus, const char *path, const char *interface, const char *member,
+                       const char *arg)
 {
         static char name[256];
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = sd_bus_call_method(bus, "org.vfiobroker1", path, interface, member, &error, NULL, arg ? "s" : NULL, arg);
+        int r = sd_bus_call_method(bus, "org.vfiobroker1", path, interface, member, &error, NULL,
+                                   arg ? "s" : NULL, arg);
 
         (void)snprintf(name, sizeof(name), "%s", r < 0 ? strempty(error.name) : "");
         return name;
@@ -432,7 +435,8 @@ char *path_of_device(const char *id)
         return path;
 }
 
-bool reads_property(sd_bus *bus, const char *path, const char *interface, const char *property, const char *value)
+bool reads_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    const char *value)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;

@@ -28,11 +28,12 @@
 #define DEVICE_HOST   "0000:03:00.0" /* group 4, no tenant's */
 /* blue's, too: 0000:10:00.0 to 0000:10:10.0, groups 16 to 32, vfio-pci */
 
-#define MANAGER "org.vfiobroker1", "/org/vfiobroker1", "org.vfiobroker1.Manager"
-#define OURS    "org.vfiobroker1.Error."
+#define MANAGER  "org.vfiobroker1", "/org/vfiobroker1", "org.vfiobroker1.Manager"
+#define OURS     "org.vfiobroker1.Error."
 #define STANDARD "org.freedesktop.DBus.Error."
 
-#define PATIENCE_USEC (10 * USEC_PER_SEC) /* for what comes at once, on a machine under load and with sanitizers */
+#define PATIENCE_USEC                                                                                       \
+        (10 * USEC_PER_SEC) /* for what comes at once, on a machine under load and with sanitizers */
 
 typedef struct Fixture {
         char dir[64];
@@ -81,13 +82,13 @@ void peer_hear(Peer *peer, char word[static 64]);
 void client_say(Client *c, const char *word);
 void client_hear(Client *c, char word[static 64]);
 
-#define CHECK(expression)                                                                                    \
-        do {                                                                                                 \
-                if (!(expression)) {                                                                         \
-                        (void)fprintf(stderr, "%s:%d: client: not so: %s\n", __FILE__, __LINE__,             \
-                                      #expression);                                                          \
-                        _exit(1);                                                                            \
-                }                                                                                            \
+#define CHECK(expression)                                                                                   \
+        do {                                                                                                \
+                if (!(expression)) {                                                                        \
+                        (void)fprintf(stderr, "%s:%d: client: not so: %s\n", __FILE__, __LINE__,            \
+                                      #expression);                                                         \
+                        _exit(1);                                                                           \
+                }                                                                                           \
         } while (0)
 
 /* A second connection of the same process. */
@@ -119,8 +120,10 @@ sd_bus_message *new_call(sd_bus *bus, const char *member, const char *devices);
 /* Sends it and expects that error. */
 void expect_error(sd_bus *bus, sd_bus_message *m, const char *name, const char *text);
 /* Calls without arguments or with one string. "" for success. */
-const char *call_error(sd_bus *bus, const char *path, const char *interface, const char *member, const char *arg);
+const char *call_error(sd_bus *bus, const char *path, const char *interface, const char *member,
+                       const char *arg);
 
 /* What CHECKs need often. */
 char *path_of_device(const char *id);
-bool reads_property(sd_bus *bus, const char *path, const char *interface, const char *property, const char *value);
+bool reads_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    const char *value);

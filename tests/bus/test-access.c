@@ -20,15 +20,16 @@ static void holds_with_label(Client *c, const void *arg)
 }
 
 /* The reply to a call, as text; NULL where it was an error. To be freed. */
-static char *dump_call(sd_bus *bus, const char *path, const char *interface, const char *member, const char *types,
-                       const char *arg)
+static char *dump_call(sd_bus *bus, const char *path, const char *interface, const char *member,
+                       const char *types, const char *arg)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         char *text = NULL;
         size_t size = 0;
         FILE *f;
 
-        if (sd_bus_call_method(bus, "org.vfiobroker1", path, interface, member, NULL, &reply, types, arg) < 0)
+        if (sd_bus_call_method(bus, "org.vfiobroker1", path, interface, member, NULL, &reply, types, arg) <
+            0)
                 return NULL;
         f = open_memstream(&text, &size);
         CHECK(f);
@@ -44,8 +45,9 @@ static void add_text(FILE *f, char *text)
         free(text);
 }
 
-static const char *const interfaces[] = { "org.vfiobroker1.Manager", "org.vfiobroker1.Device", "org.vfiobroker1.Group",
-                                          "org.vfiobroker1.Lease", "org.vfiobroker1.Tenant" };
+static const char *const interfaces[] = { "org.vfiobroker1.Manager", "org.vfiobroker1.Device",
+                                          "org.vfiobroker1.Group", "org.vfiobroker1.Lease",
+                                          "org.vfiobroker1.Tenant" };
 
 /* Walks the tree below `path` by introspection alone, writes all that it finds to `f`, counts the objects of ours. */
 static unsigned walk(sd_bus *bus, const char *path, FILE *f)
@@ -55,8 +57,8 @@ static unsigned walk(sd_bus *bus, const char *path, FILE *f)
         unsigned n = 0;
         const char *xml;
 
-        if (sd_bus_call_method(bus, "org.vfiobroker1", path, "org.freedesktop.DBus.Introspectable", "Introspect",
-                               &error, &reply, NULL) < 0) {
+        if (sd_bus_call_method(bus, "org.vfiobroker1", path, "org.freedesktop.DBus.Introspectable",
+                               "Introspect", &error, &reply, NULL) < 0) {
                 (void)fprintf(stderr, "client: Introspect of %s: %s: %s\n", path, error.name, error.message);
                 _exit(1);
         }
@@ -70,7 +72,8 @@ static unsigned walk(sd_bus *bus, const char *path, FILE *f)
                 if (!strstr(xml, attribute))
                         continue;
                 n++;
-                add_text(f, dump_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", "s", interfaces[i]));
+                add_text(f, dump_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", "s",
+                                      interfaces[i]));
         }
         for (const char *p = xml; (p = strstr(p, "<node name=\"")); p++) {
                 char child[512];
@@ -99,9 +102,10 @@ static Everything find_everything(sd_bus *bus)
 
         CHECK(f);
         found.n_objects = walk(bus, "/org/vfiobroker1", f);
-        add_text(f, dump_call(bus, "/org/vfiobroker1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
-                              NULL));
-        add_text(f, dump_call(bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL, NULL));
+        add_text(f, dump_call(bus, "/org/vfiobroker1", "org.freedesktop.DBus.ObjectManager",
+                              "GetManagedObjects", NULL, NULL));
+        add_text(f,
+                 dump_call(bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL, NULL));
         add_text(f, dump_call(bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListLeases", NULL, NULL));
         (void)fclose(f);
         return found;
@@ -110,7 +114,8 @@ static Everything find_everything(sd_bus *bus)
 static void finds(const char *text, const char *what, bool expected)
 {
         if (!!strstr(text, what) != expected) {
-                (void)fprintf(stderr, "client: %s \"%s\" in:\n%s\n", expected ? "no" : "there is", what, text);
+                (void)fprintf(stderr, "client: %s \"%s\" in:\n%s\n", expected ? "no" : "there is", what,
+                              text);
                 _exit(1);
         }
 }
@@ -131,11 +136,13 @@ static void finds_nothing_of_blue(Client *c, const char *lease)
         (void)snprintf(path, sizeof(path), "/org/vfiobroker1/lease/%s", lease);
         CHECK(sd_bus_path_decode(path, "/org/vfiobroker1/lease", &id) > 0);
         CHECK(streq(call_error(c->bus, path, "org.vfiobroker1.Lease", "Release", NULL), OURS "NoSuchLease"));
-        CHECK(streq(call_error(c->bus, path, "org.freedesktop.DBus.Properties", "GetAll", "org.vfiobroker1.Lease"),
+        CHECK(streq(call_error(c->bus, path, "org.freedesktop.DBus.Properties", "GetAll",
+                               "org.vfiobroker1.Lease"),
                     OURS "NoSuchLease"));
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetLease", id),
                     OURS "NoSuchLease"));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/lease/nosuch", "org.vfiobroker1.Lease", "Release", NULL),
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/lease/nosuch", "org.vfiobroker1.Lease", "Release",
+                               NULL),
                     OURS "NoSuchLease"));
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1/device/_30000_3a01_3a00_2e0",
                                "org.freedesktop.DBus.Properties", "GetAll", "org.vfiobroker1.Device"),
@@ -143,12 +150,13 @@ static void finds_nothing_of_blue(Client *c, const char *lease)
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1/device/_30000_3a01_3a00_2e0",
                                "org.freedesktop.DBus.Introspectable", "Introspect", NULL),
                     STANDARD "UnknownObject"));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetDevice", DEVICE_BLUE),
-                    OURS "NoSuchDevice"));
+        CHECK(streq(
+                call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetDevice", DEVICE_BLUE),
+                OURS "NoSuchDevice"));
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetDevice", "nosuch"),
                     OURS "NoSuchDevice"));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/tenant/blue", "org.freedesktop.DBus.Properties", "GetAll",
-                               "org.vfiobroker1.Tenant"),
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/tenant/blue", "org.freedesktop.DBus.Properties",
+                               "GetAll", "org.vfiobroker1.Tenant"),
                     STANDARD "UnknownObject"));
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetTenant", "blue"),
                     STANDARD "UnknownObject"));
@@ -159,8 +167,8 @@ static uint64_t get_number(sd_bus *bus, const char *property, char type)
         uint32_t u = 0;
         uint64_t t = 0;
 
-        CHECK(sd_bus_get_property_trivial(bus, MANAGER, property, NULL, type, type == 'u' ? (void *)&u : (void *)&t) >=
-              0);
+        CHECK(sd_bus_get_property_trivial(bus, MANAGER, property, NULL, type,
+                                          type == 'u' ? (void *)&u : (void *)&t) >= 0);
         return type == 'u' ? u : t;
 }
 
@@ -302,11 +310,11 @@ static void probes_paths(Client *c, const void *arg)
 
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 for (size_t k = 0; k < ELEMENTSOF(interfaces); k++)
-                        CHECK(!streq(call_error(c->bus, paths[i], "org.freedesktop.DBus.Properties", "GetAll",
-                                                interfaces[k]),
+                        CHECK(!streq(call_error(c->bus, paths[i], "org.freedesktop.DBus.Properties",
+                                                "GetAll", interfaces[k]),
                                      ""));
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/group/_33", "org.freedesktop.DBus.Properties", "GetAll",
-                               "org.vfiobroker1.Group"),
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1/group/_33", "org.freedesktop.DBus.Properties",
+                               "GetAll", "org.vfiobroker1.Group"),
                     ""));
 }
 
@@ -321,8 +329,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_another_tenant, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_tenant, fixture_setup, fixture_teardown),
-                cmocka_unit_test_setup_teardown(test_own_tenant_and_administrators, fixture_setup, fixture_teardown),
-                cmocka_unit_test_setup_teardown(test_release_by_others_who_may, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_own_tenant_and_administrators, fixture_setup,
+                                                fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_release_by_others_who_may, fixture_setup,
+                                                fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_paths_near_objects, fixture_setup, fixture_teardown),
         };
 

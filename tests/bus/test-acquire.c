@@ -93,7 +93,8 @@ static void acquires_twice(Client *c, const void *arg)
         CHECK(fd_is_open(first.fds[0].fd) && fd_is_named(first.fds[1].fd, DEVICE_BLUE));
         CHECK(reads_property(c->bus, first.lease, "org.vfiobroker1.Lease", "State", "active"));
         CHECK(streq(call_error(c->bus, first.lease, "org.vfiobroker1.Lease", "Release", NULL), ""));
-        CHECK(streq(call_error(c->bus, first.lease, "org.vfiobroker1.Lease", "Release", NULL), OURS "NoSuchLease"));
+        CHECK(streq(call_error(c->bus, first.lease, "org.vfiobroker1.Lease", "Release", NULL),
+                    OURS "NoSuchLease"));
         grant_done(&first);
 }
 
@@ -202,7 +203,8 @@ static void test_bind_fails(void **state)
 
 static void is_reset(Client *c, const void *arg)
 {
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ResetDevice", DEVICE_BLUE_2),
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ResetDevice",
+                               DEVICE_BLUE_2),
                     arg));
 }
 
@@ -269,7 +271,8 @@ static void test_caller_killed_midway(void **state)
         broker_await(f, "state " DEVICE_BLUE, "reclaiming");
         (void)broker_tell(f, "hang " DEVICE_BLUE " 0");
         broker_await(f, "leases", "0");
-        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "host"); /* it was never granted: all is undone */
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE),
+                            "host"); /* it was never granted: all is undone */
         assert_at_rest(f);
 }
 
@@ -303,7 +306,9 @@ static void pings(Client *c, const void *arg)
                 double ms;
 
                 (void)clock_gettime(CLOCK_MONOTONIC, &a);
-                CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.freedesktop.DBus.Peer", "Ping", NULL), ""));
+                CHECK(streq(
+                        call_error(c->bus, "/org/vfiobroker1", "org.freedesktop.DBus.Peer", "Ping", NULL),
+                        ""));
                 (void)clock_gettime(CLOCK_MONOTONIC, &b);
                 ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
                 best = ms < best ? ms : best;
@@ -425,7 +430,8 @@ static void is_mixed(Client *c, const void *arg)
         sd_bus *bus;
         Grant g;
 
-        CHECK(setresgid((gid_t)-1, UID_BLUE, (gid_t)-1) == 0 && setresuid((uid_t)-1, UID_BLUE, (uid_t)-1) == 0);
+        CHECK(setresgid((gid_t)-1, UID_BLUE, (gid_t)-1) == 0 &&
+              setresuid((uid_t)-1, UID_BLUE, (uid_t)-1) == 0);
         bus = client_connect(c->fixture);
         g = acquire(bus, DEVICE_BLUE, "a{sv}", 0);
         CHECK(streq(g.error, OURS "ProcessUnusable"));
@@ -480,7 +486,8 @@ static void checks(Client *c, const void *arg)
                 CHECK(sd_bus_message_append(m, "a{sv}", 0) >= 0);
                 CHECK(sd_bus_call(c->bus, m, 0, NULL, &reply) >= 0);
                 CHECK(sd_bus_message_read(reply, "bss", &allowed, &error, &text) >= 0);
-                CHECK(allowed == !table[i].error[0] && streq(error, table[i].error) && strstr(text, table[i].text));
+                CHECK(allowed == !table[i].error[0] && streq(error, table[i].error) &&
+                      strstr(text, table[i].text));
                 sd_bus_message_unref(m);
                 sd_bus_message_unref(reply);
         }

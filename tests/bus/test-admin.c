@@ -21,7 +21,8 @@ static void may_not(Client *c, const void *arg)
 {
         Grant g;
 
-        CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "Reload", NULL), STANDARD "AccessDenied"));
+        CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "Reload", NULL),
+                    STANDARD "AccessDenied"));
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", DEVICE_BLUE_2),
                     STANDARD "AccessDenied"));
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", "nosuch"),
@@ -49,9 +50,11 @@ static void works_on_devices(Client *c, const void *arg)
         CHECK(streq(bind_error(c->bus, DEVICE_RED, "igb"), ""));
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", DEVICE_BLUE), ""));
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "UnbindDevice", DEVICE_HOST), ""));
-        CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", "nosuch"), OURS "NoSuchDevice"));
+        CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", "nosuch"),
+                    OURS "NoSuchDevice"));
         CHECK(streq(bind_error(c->bus, DEVICE_BLUE, "../x"), STANDARD "InvalidArgs"));
-        CHECK(streq(bind_error(c->bus, DEVICE_BLUE, "a-driver-with-a-name-that-is-longer-than-any-that-the-kernel-has"),
+        CHECK(streq(bind_error(c->bus, DEVICE_BLUE,
+                               "a-driver-with-a-name-that-is-longer-than-any-that-the-kernel-has"),
                     STANDARD "InvalidArgs"));
 }
 
@@ -135,7 +138,8 @@ static void test_reload(void **state)
         run_as(f, UID_ADMIN, reloads_bad, NULL);
         run_as(f, UID_TWO, sees_device, "");
 
-        fixture_policy(f, "[broker]\nadmin-group = 2100\n[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
+        fixture_policy(
+                f, "[broker]\nadmin-group = 2100\n[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
         run_as(f, UID_ADMIN, reloads_good, NULL);
         run_as(f, UID_TWO, sees_device, OURS "NoSuchDevice");
         run_as(f, UID_RED, sees_device, "");

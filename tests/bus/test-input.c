@@ -11,8 +11,8 @@
 #define INVALID STANDARD "InvalidArgs"
 
 /* CheckAccess reads its arguments with the same code, and has no rate. */
-static void option_is_refused(sd_bus *bus, const char *key, const char *type, const void *value, const char *error,
-                              const char *text)
+static void option_is_refused(sd_bus *bus, const char *key, const char *type, const void *value,
+                              const char *error, const char *text)
 {
         for (int i = 0; i < 2; i++) {
                 sd_bus_message *m = new_call(bus, i == 0 ? "Acquire" : "CheckAccess", DEVICE_BLUE);
@@ -93,8 +93,8 @@ static void test_options(void **state)
 static void gives_options_at_bounds(Client *c, const void *arg)
 {
         Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 6, "label", "s", repeat("é", 32), "memlock", "t",
-                          UINT64_C(1) << 30, "tenant", "s", "blue", "backend", "s", "auto", "lifetime", "s", "process",
-                          "wait", "t", UINT64_C(0));
+                          UINT64_C(1) << 30, "tenant", "s", "blue", "backend", "s", "auto", "lifetime", "s",
+                          "process", "wait", "t", UINT64_C(0));
 
         CHECK(streq(g.error, ""));
         CHECK(reads_property(c->bus, g.lease, "org.vfiobroker1.Lease", "Label", repeat("é", 32)));
@@ -136,7 +136,8 @@ static void gives_bad_devices(Client *c, const void *arg)
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 g = acquire(bus, table[i].devices, "a{sv}", 0);
                 if (!streq(g.error, table[i].error) || !strstr(g.text, table[i].text))
-                        (void)fprintf(stderr, "client: \"%s\": got %s: %s\n", table[i].devices, g.error, g.text);
+                        (void)fprintf(stderr, "client: \"%s\": got %s: %s\n", table[i].devices, g.error,
+                                      g.text);
                 CHECK(streq(g.error, table[i].error) && strstr(g.text, table[i].text));
         }
 
@@ -171,9 +172,9 @@ static void gives_wrong_signatures(Client *c, const void *arg)
         static const struct {
                 const char *member, *types;
         } table[] = {
-                { "Acquire", "s" },       { "Acquire", "" },     { "CheckAccess", "as" }, { "GetDevice", "" },
-                { "GetGroup", "s" },      { "GetLease", "o" },   { "ListDevices", "s" },  { "BindDevice", "s" },
-                { "ResetDevice", "ss" },  { "Reload", "s" },
+                { "Acquire", "s" },      { "Acquire", "" },   { "CheckAccess", "as" }, { "GetDevice", "" },
+                { "GetGroup", "s" },     { "GetLease", "o" }, { "ListDevices", "s" },  { "BindDevice", "s" },
+                { "ResetDevice", "ss" }, { "Reload", "s" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -242,9 +243,11 @@ static void gives_huge_input(Client *c, const void *arg)
                 CHECK(sd_bus_message_append(m, "a{sv}", 0) >= 0);
                 expect_error(c->bus, m, STANDARD "LimitsExceeded", "15 devices");
 
-                CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetDevice", huge),
-                            OURS "NoSuchDevice"));
-                CHECK(streq(call_error(c->bus, path, "org.vfiobroker1.Lease", "Release", NULL), OURS "NoSuchLease"));
+                CHECK(streq(
+                        call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "GetDevice", huge),
+                        OURS "NoSuchDevice"));
+                CHECK(streq(call_error(c->bus, path, "org.vfiobroker1.Lease", "Release", NULL),
+                            OURS "NoSuchLease"));
         }
         free(huge);
         free(path);
@@ -351,8 +354,8 @@ static bool bus_hangs_up(const Fixture *f, const char *device)
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
         CHECK(send(fd, hello, sizeof(hello) - 1, 0) == sizeof(hello) - 1);
-        size = new_raw_call(buffer, 1, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello",
-                            NULL);
+        size = new_raw_call(buffer, 1, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                            "org.freedesktop.DBus", "Hello", NULL);
         CHECK(send(fd, buffer, size, 0) == (ssize_t)size);
         size = new_raw_call(buffer, 2, MANAGER, "Acquire", device);
         CHECK(send(fd, buffer, size, MSG_NOSIGNAL) == (ssize_t)size);

@@ -105,11 +105,13 @@ static void connects_often(Client *c, const void *arg)
         CHECK(buses);
         for (unsigned i = 0; i < n; i++) {
                 buses[i] = client_connect(c->fixture);
-                CHECK(streq(call_error(buses[i], "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                CHECK(streq(call_error(buses[i], "/org/vfiobroker1", "org.vfiobroker1.Manager",
+                                       "ListDevices", NULL),
                             ""));
         }
         /* The first was forgotten, and is known again when it calls. */
-        CHECK(streq(call_error(buses[0], "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(buses[0], "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         client_say(c, "connected");
         client_hear(c, word);
         for (unsigned i = 0; i < n; i++)
@@ -171,7 +173,8 @@ static void holds_by_connection(Client *c, const void *arg)
         CHECK(streq(g.error, ""));
         for (unsigned i = 0; i < n; i++) {
                 others[i] = client_connect(c->fixture);
-                CHECK(streq(call_error(others[i], "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                CHECK(streq(call_error(others[i], "/org/vfiobroker1", "org.vfiobroker1.Manager",
+                                       "ListDevices", NULL),
                             ""));
         }
         client_say(c, "held");
@@ -201,7 +204,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_calls_in_progress, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_callers_of_one_user, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_callers_of_all, fixture_setup, fixture_teardown),
-                cmocka_unit_test_setup_teardown(test_holder_is_not_forgotten, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_holder_is_not_forgotten, fixture_setup,
+                                                fixture_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 typedef struct Heard {
         char text[65536];
-        unsigned n;      /* signals of the broker */
+        unsigned n; /* signals of the broker */
         bool flushed;
 } Heard;
 
@@ -40,8 +40,8 @@ static int on_flushed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static void catch_up(sd_bus *bus, Heard *heard)
 {
         heard->flushed = false;
-        CHECK(sd_bus_call_method_async(bus, NULL, "org.vfiobroker1", "/org/vfiobroker1", "org.freedesktop.DBus.Peer",
-                                       "Ping", on_flushed, heard, NULL) >= 0);
+        CHECK(sd_bus_call_method_async(bus, NULL, "org.vfiobroker1", "/org/vfiobroker1",
+                                       "org.freedesktop.DBus.Peer", "Ping", on_flushed, heard, NULL) >= 0);
         CHECK(client_wait(bus, &heard->flushed));
 }
 
@@ -70,7 +70,8 @@ static void listens(Client *c, const void *arg)
         char word[64];
 
         listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         client_say(c, "listening");
         client_hear(c, word);
         for (; expected && *expected; expected++)
@@ -96,14 +97,24 @@ static void acquires_and_releases(Client *c, const void *arg)
 static void test_who_hears(void **state)
 {
         static const char *const all[] = {
-                "Member=InterfacesAdded", "label-of-blue", "Member=PropertiesChanged",
-                "Path=/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Path=/org/vfiobroker1/group/_31",
-                "Path=/org/vfiobroker1/tenant/blue", "MemlockCommitted", "Member=InterfacesRemoved", NULL,
+                "Member=InterfacesAdded",
+                "label-of-blue",
+                "Member=PropertiesChanged",
+                "Path=/org/vfiobroker1/device/_30000_3a01_3a00_2e0",
+                "Path=/org/vfiobroker1/group/_31",
+                "Path=/org/vfiobroker1/tenant/blue",
+                "MemlockCommitted",
+                "Member=InterfacesRemoved",
+                NULL,
         };
         static const struct {
                 uid_t uid;
                 const char *const *expected;
-        } listeners[] = { { UID_RED, NULL }, { UID_NOBODY, NULL }, { UID_BLUE, all }, { UID_TWO, all }, { UID_ADMIN, all } };
+        } listeners[] = { { UID_RED, NULL },
+                          { UID_NOBODY, NULL },
+                          { UID_BLUE, all },
+                          { UID_TWO, all },
+                          { UID_ADMIN, all } };
         Fixture *f = *state;
         Peer peers[ELEMENTSOF(listeners)];
         char word[64];
@@ -155,7 +166,8 @@ static void hears_end(Client *c, const void *arg)
 
         listen_to_all(c->bus, &heard);
         listen_to_all(other, &other_heard);
-        CHECK(streq(call_error(other, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(other, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
         CHECK(streq(g.error, ""));
         client_say(c, "held");
@@ -172,7 +184,8 @@ static void hears_no_end(Client *c, const void *arg)
         char word[64];
 
         listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         client_say(c, "listening");
         client_hear(c, word);
         wait_for(c->bus, &heard, "Member=InterfacesRemoved");
@@ -205,14 +218,16 @@ static void hears_device(Client *c, const void *arg)
         char word[64];
 
         listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         client_say(c, "listening");
         client_hear(c, word);
         wait_for(c->bus, &heard, "/org/vfiobroker1/device/_30000_3a02_3a00_2e1");
         wait_for(c->bus, &heard, "Devices");
         added = strstr(heard.text, "Member=InterfacesAdded");
         CHECK(added);
-        CHECK(strstr(added, "\"0000:02:00.1\"") && strstr(added, "\"ResetMethods\"") && strstr(added, "\"flr\""));
+        CHECK(strstr(added, "\"0000:02:00.1\"") && strstr(added, "\"ResetMethods\"") &&
+              strstr(added, "\"flr\""));
         CHECK(!strstr(heard.text, "0000:01:00.7"));
         heard.text[0] = 0;
         client_say(c, "added");
@@ -246,7 +261,8 @@ static void checks_values(Client *c, const void *arg)
         char word[64];
 
         listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL), ""));
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
         client_say(c, "listening");
         client_hear(c, word);
         wait_for(c->bus, &heard, "Member=PropertiesChanged");
