@@ -292,6 +292,50 @@ static void test_release_by_others_who_may(void **state)
         }
 }
 
+static void reloads(Client *c, const void *arg)
+{
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
+}
+
+static void sees_shared_device(Client *c, const void *arg)
+{
+        _cleanup_free_ char *path = path_of_device(DEVICE_BLUE);
+        Everything e = find_everything(c->bus);
+        const char *lease = arg;
+        Grant g;
+
+        finds(e.text, "\"leased\"", true);
+        finds(e.text, lease, false);
+        finds(e.text, SECRET_LABEL, false);
+        finds(e.text, "\"blue\"", false);
+        free(e.text);
+        CHECK(reads_property(c->bus, path, "org.vfiobroker1.Device", "State", "leased"));
+        CHECK(reads_property(c->bus, path, "org.vfiobroker1.Device", "Lease", "/"));
+        CHECK(reads_property(c->bus, path, "org.vfiobroker1.Device", "StateReason", ""));
+        CHECK(reads_property(c->bus, "/org/vfiobroker1/group/_31", "org.vfiobroker1.Group", "Tenant", ""));
+        g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
+        CHECK(!streq(g.error, ""));
+        CHECK(!strstr(g.text, lease) && !strstr(g.text, SECRET_LABEL) && !strstr(g.text, "blue"));
+}
+
+/* Proves: two tenants may use one device: the one that has not got it sees that it is leased, and neither by whom nor by
+ * what lease. */
+static void test_shared_device(void **state)
+{
+        Fixture *f = *state;
+        char lease[64];
+        Peer blue;
+
+        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:0000:01:*\n"
+                          "[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
+        run_as(f, 0, reloads, NULL);
+        blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
+        peer_hear(&blue, lease);
+        run_as(f, UID_RED, sees_shared_device, lease);
+        peer_say(&blue, "go");
+        peer_end(&blue);
+}
+
 static void probes_paths(Client *c, const void *arg)
 {
         static const char *const paths[] = {
@@ -333,6 +377,7 @@ int main(void)
                                                 fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_release_by_others_who_may, fixture_setup,
                                                 fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_shared_device, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_paths_near_objects, fixture_setup, fixture_teardown),
         };
 

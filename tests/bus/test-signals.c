@@ -131,6 +131,45 @@ static void test_who_hears(void **state)
         }
 }
 
+static void reloads(Client *c, const void *arg)
+{
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
+}
+
+static void hears_of_device_only(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64];
+
+        listen_to_all(c->bus, &heard);
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
+                    ""));
+        client_say(c, "listening");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Path=/org/vfiobroker1/device/_30000_3a01_3a00_2e0");
+        catch_up(c->bus, &heard);
+        CHECK(!strstr(heard.text, "/org/vfiobroker1/lease/") && !strstr(heard.text, "tenant/blue"));
+        CHECK(!strstr(heard.text, "Member=Interfaces") && !strstr(heard.text, "Leases"));
+}
+
+/* Proves: who may use a device that another tenant takes hears that the device changed, and of no lease. */
+static void test_shared_device(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer red;
+
+        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:0000:01:*\n"
+                          "[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
+        run_as(f, 0, reloads, NULL);
+        red = peer_start(f, UID_RED, hears_of_device_only, NULL);
+        peer_hear(&red, word);
+        run_as(f, UID_BLUE, acquires_and_releases, NULL);
+        broker_await(f, "leases", "0");
+        peer_say(&red, "go");
+        peer_end(&red);
+}
+
 static void listens_unknown(Client *c, const void *arg)
 {
         static Heard heard;
@@ -288,6 +327,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_who_hears, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_shared_device, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_broadcast, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_ended, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_devices_come_and_go, fixture_setup, fixture_teardown),
