@@ -34,6 +34,23 @@ static const char *const result_table[_RESULT_MAX] = {
         [RESULT_LIMITS_EXCEEDED] = "LimitsExceeded",
 };
 
+/* Takes the last character away where it was cut in half: that would make the text invalid as UTF-8, and the bus would
+ * not send it. */
+static void trim_half_character(char *text, size_t n)
+{
+        size_t start = n, length;
+        unsigned char lead;
+
+        while (start > 0 && n - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+                start--;
+        if (start == 0)
+                return;
+        lead = (unsigned char)text[--start];
+        length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        if (length > n - start)
+                text[start] = 0;
+}
+
 int refuse(Refusal *ret, Result code, const char *format, ...)
 {
         va_list ap;
@@ -43,18 +60,8 @@ int refuse(Refusal *ret, Result code, const char *format, ...)
         va_start(ap, format);
         n = vsnprintf(ret->text, sizeof(ret->text), format, ap);
         va_end(ap);
-        if (n >= (int)sizeof(ret->text)) {
-                size_t end = sizeof(ret->text) - 1;
-
-                /* A character cut in half would make the text invalid as UTF-8, and the bus would not send it. */
-                while (end > 0 && ((unsigned char)ret->text[end - 1] & 0xc0) == 0x80)
-                        end--;
-                if (end > 0 && ((unsigned char)ret->text[end - 1] & 0xc0) == 0xc0)
-                        end--;
-                else
-                        end = sizeof(ret->text) - 1;
-                ret->text[end] = 0;
-        }
+        if (n >= (int)sizeof(ret->text))
+                trim_half_character(ret->text, sizeof(ret->text) - 1);
         return (int)code;
 }
 
