@@ -77,31 +77,41 @@ int driver_unbind(const char *bus, const char *name, char *ret_text)
         return r == -ENOENT || r == -ENODEV ? 0 : r;
 }
 
-int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
+/* Takes the device from the driver that has it and, where `driver` is not "", lets the bus find one anew. 1 where that is
+ * `driver`, 0 where it is another or none. */
+static int move(const char *bus, const char *name, const char *driver, char *ret_text)
 {
         char now[DRIVER_NAME_MAX];
         bool vfio;
         int r;
 
-        r = set_override(bus, name, driver, ret_text);
-        if (r < 0)
-                return r;
         r = driver_current(bus, name, now, &vfio);
         if (r < 0)
                 return r;
         if (streq(now, driver))
-                return 0;
+                return 1;
         r = driver_unbind(bus, name, ret_text);
         if (r < 0)
                 return r;
+        if (!driver[0])
+                return 1;
         r = probe(bus, name, ret_text);
         if (r < 0)
                 return r;
-
         r = driver_current(bus, name, now, &vfio);
+        return r < 0 ? r : streq(now, driver);
+}
+
+int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
+{
+        int r;
+
+        r = set_override(bus, name, driver, ret_text);
+        if (r >= 0)
+                r = move(bus, name, driver, ret_text);
         if (r < 0)
                 return r;
-        if (!streq(now, driver)) {
+        if (r == 0) {
                 (void)snprintf(ret_text, REASON_MAX,
                                "driver %s did not take %s (is its module loaded? see the kernel log)",
                                driver, name);
@@ -112,29 +122,13 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
 
 int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text)
 {
-        char now[DRIVER_NAME_MAX];
-        bool vfio;
         int r;
 
         r = set_override(bus, name, "", ret_text);
-        if (r < 0)
-                return r;
-        r = driver_current(bus, name, now, &vfio);
-        if (r < 0)
-                return r;
-        if (streq(now, driver))
-                return 0;
-        r = driver_unbind(bus, name, ret_text);
-        if (r < 0 || !driver[0])
-                return r;
-        r = probe(bus, name, ret_text);
-        if (r < 0)
-                return r;
-        r = driver_current(bus, name, now, &vfio);
-        if (r < 0)
-                return r;
-        if (streq(now, driver))
-                return 0;
+        if (r >= 0)
+                r = move(bus, name, driver, ret_text);
+        if (r != 0)
+                return r < 0 ? r : 0;
 
         /* Another driver's table matched first: name the one that it had. */
         r = driver_bind(bus, name, driver, ret_text);
