@@ -124,6 +124,7 @@ void broker_device_gc(Broker *broker, Device *device)
                 return;
         if (has_returned) {
                 returned = device->returned;
+                device->returned = (DeviceInfo){ .group = -1, .numa_node = -1 };
                 device->has_returned = false;
         }
         NOTIFY(broker, device_removed, device);
