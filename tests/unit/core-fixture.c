@@ -1,0 +1,863 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The stage of the core's tests. The host is the fake machine with a table of our own before it, so that single
+ * operations can fail; the store copies what it is given into the records that a restart reads back. */
+
+#include "tests/unit/core-fixture.h"
+
+#include <utlist.h>
+
+static Core *the_core; /* that the operations below belong to: they are given the Host alone */
+
+static void *core_calloc(size_t n, size_t size)
+{
+        void *p = calloc(n, size);
+
+        if (!p)
+                abort();
+        return p;
+}
+
+static bool fails(Core *core, CoreOp op, int *ret)
+{
+        if (core->fail[op] == 0)
+                return false;
+        if (core->skip[op] > 0) {
+                core->skip[op]--;
+                return false;
+        }
+        *ret = -core->fail[op];
+        return true;
+}
+
+/* --- host --- */
+
+static int op_memlock_get(Host *host, pid_t pid, int pidfd, MemlockLimit *ret)
+{
+        int r;
+
+        return fails(the_core, OP_MEMLOCK_GET, &r) ? r
+                                                   : the_core->fake_ops.memlock_get(host, pid, pidfd, ret);
+}
+
+static int op_process_facts(Host *host, pid_t pid, int pidfd, ProcessFacts *ret)
+{
+        int r;
+
+        return fails(the_core, OP_PROCESS_FACTS, &r)
+                       ? r
+                       : the_core->fake_ops.process_facts(host, pid, pidfd, ret);
+}
+
+static int op_process_open(Host *host, pid_t pid, int *ret_pidfd)
+{
+        int r;
+
+        return fails(the_core, OP_PROCESS_OPEN, &r) ? r
+                                                    : the_core->fake_ops.process_open(host, pid, ret_pidfd);
+}
+
+static int op_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret)
+{
+        int r;
+
+        if (fails(the_core, OP_PROCESS_WATCH, &r))
+                return r;
+        return the_core->fake_ops.process_watch(host, pidfd, callback, userdata, ret);
+}
+
+static int op_timer_start(Host *host, uint64_t usec, HostCallback callback, void *userdata, HostTimer **ret)
+{
+        int r;
+
+        if (fails(the_core, OP_TIMER_START, &r))
+                return r;
+        return the_core->fake_ops.timer_start(host, usec, callback, userdata, ret);
+}
+
+/* --- store --- */
+
+static int store_lease_put(void *userdata, const Lease *lease)
+{
+        Core *core = userdata;
+        const Holder *holder = lease->holder;
+        StoredLease *stored;
+        LeaseRecord *record;
+        int r;
+
+        if (fails(core, OP_LEASE_PUT, &r)) {
+                core->record_failed = true;
+                return r;
+        }
+        HASH_FIND_STR(core->leases, lease->id, stored);
+        if (!stored) {
+                stored = core_calloc(1, sizeof(*stored));
+                memcpy(stored->record.id, lease->id, sizeof(stored->record.id));
+                HASH_ADD_STR(core->leases, record.id, stored);
+        }
+        record = &stored->record;
+        (void)snprintf(record->tenant, sizeof(record->tenant), "%s", lease->tenant->name);
+        memcpy(record->label, lease->label, sizeof(record->label));
+        memcpy(record->unit, lease->unit, sizeof(record->unit));
+        record->state = lease->state;
+        record->lifetime = lease->lifetime;
+        record->backend = lease->backend;
+        record->pid = lease->pid;
+        record->uid = lease->uid;
+        record->start_time = holder ? holder->start_time : 0;
+        record->memlock = lease->memlock;
+        record->slack = lease->slack;
+        record->base_known = holder && holder->base_known;
+        record->base = holder ? holder->base : (MemlockLimit){};
+        record->since = lease->since;
+        record->reset = lease->reset;
+        record->restore_driver = lease->restore_driver;
+        record->n_devices = 0;
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                const Device *device = lease->devices[i];
+
+                if (lease->settled[i])
+                        continue;
+                memcpy(record->devices[record->n_devices].id, device->info.id, DEVICE_ID_MAX);
+                memcpy(record->devices[record->n_devices].prior_driver, device->prior_driver,
+                       DRIVER_NAME_MAX);
+                record->devices[record->n_devices].prior_known = device->prior_known;
+                record->devices[record->n_devices++].took = lease->took[i];
+        }
+        return 0;
+}
+
+static void store_lease_drop(void *userdata, const char *id)
+{
+        Core *core = userdata;
+        StoredLease *stored;
+
+        HASH_FIND_STR(core->leases, id, stored);
+        if (!stored)
+                return;
+        HASH_DEL(core->leases, stored);
+        free(stored);
+}
+
+static int store_device_put(void *userdata, const Device *device)
+{
+        Core *core = userdata;
+        StoredDevice *stored;
+        int r;
+
+        if (fails(core, OP_DEVICE_PUT, &r)) {
+                core->record_failed = true;
+                return r;
+        }
+        HASH_FIND_STR(core->devices, device->info.id, stored);
+        if (!stored) {
+                stored = core_calloc(1, sizeof(*stored));
+                memcpy(stored->record.id, device->info.id, sizeof(stored->record.id));
+                HASH_ADD_STR(core->devices, record.id, stored);
+        }
+        memcpy(stored->record.prior_driver, device->prior_driver, sizeof(stored->record.prior_driver));
+        stored->record.prior_known = device->prior_known;
+        stored->record.quarantined = device->state == DEVICE_QUARANTINED;
+        memcpy(stored->record.reason, device->state_reason, sizeof(stored->record.reason));
+        return 0;
+}
+
+static void store_device_drop(void *userdata, const char *id)
+{
+        Core *core = userdata;
+        StoredDevice *stored;
+
+        HASH_FIND_STR(core->devices, id, stored);
+        if (!stored)
+                return;
+        HASH_DEL(core->devices, stored);
+        free(stored);
+}
+
+static const BrokerStore store = {
+        .lease_put = store_lease_put,
+        .lease_drop = store_lease_drop,
+        .device_put = store_device_put,
+        .device_drop = store_device_drop,
+};
+
+const LeaseRecord *core_lease_record(Core *core, const char *id)
+{
+        StoredLease *stored;
+
+        HASH_FIND_STR(core->leases, id, stored);
+        return stored ? &stored->record : NULL;
+}
+
+const DeviceRecord *core_device_record(Core *core, const char *id)
+{
+        StoredDevice *stored;
+
+        HASH_FIND_STR(core->devices, id, stored);
+        return stored ? &stored->record : NULL;
+}
+
+/* --- observer: whoever is told of something finds it in its table --- */
+
+static void device_added(void *userdata, Device *device)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_device(core->broker, device->info.id), device);
+        core->n_devices++;
+}
+
+static void device_changed(void *userdata, Device *device)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_device(core->broker, device->info.id), device);
+        core->n_device_changes++;
+}
+
+static void device_removed(void *userdata, Device *device)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_device(core->broker, device->info.id), device);
+        assert_null(device->lease);
+        core->n_devices--;
+}
+
+static void group_added(void *userdata, Group *group)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_group(core->broker, group->number), group);
+        core->n_groups++;
+}
+
+static void group_changed(void *userdata, Group *group)
+{
+        assert_ptr_equal(broker_group(((Core *)userdata)->broker, group->number), group);
+}
+
+static void group_removed(void *userdata, Group *group)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_group(core->broker, group->number), group);
+        core->n_groups--;
+}
+
+static void lease_added(void *userdata, Lease *lease)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_lease(core->broker, lease->id), lease);
+        core->n_leases++;
+}
+
+static void lease_changed(void *userdata, Lease *lease)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_lease(core->broker, lease->id), lease);
+        core->n_lease_changes++;
+}
+
+static void lease_ended(void *userdata, Lease *lease, EndReason reason)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_lease(core->broker, lease->id), lease);
+        assert_int_equal(lease->state, LEASE_RECLAIMING);
+        core->n_ended++;
+        core->last_end = reason;
+}
+
+static void lease_removed(void *userdata, Lease *lease)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_lease(core->broker, lease->id), lease);
+        core->n_leases--;
+}
+
+static void tenant_added(void *userdata, Tenant *tenant)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_tenant(core->broker, tenant->name), tenant);
+        core->n_tenants++;
+}
+
+static void tenant_changed(void *userdata, Tenant *tenant)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_tenant(core->broker, tenant->name), tenant);
+        core->n_tenant_changes++;
+}
+
+static void tenant_removed(void *userdata, Tenant *tenant)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_tenant(core->broker, tenant->name), tenant);
+        core->n_tenants--;
+}
+
+static void on_event(void *userdata, const BrokerEvent *event)
+{
+        Core *core = userdata;
+
+        assert_non_null(event->tenant);
+        assert_non_null(event->lease);
+        assert_non_null(event->device);
+        assert_non_null(event->unit);
+        assert_non_null(event->result);
+        core->events[event->kind]++;
+        (void)snprintf(core->last_event[event->kind], REFUSAL_TEXT_MAX, "%s", event->text);
+}
+
+static const BrokerObserver observer = {
+        .device_added = device_added,
+        .device_changed = device_changed,
+        .device_removed = device_removed,
+        .group_added = group_added,
+        .group_changed = group_changed,
+        .group_removed = group_removed,
+        .lease_added = lease_added,
+        .lease_changed = lease_changed,
+        .lease_ended = lease_ended,
+        .lease_removed = lease_removed,
+        .tenant_added = tenant_added,
+        .tenant_changed = tenant_changed,
+        .tenant_removed = tenant_removed,
+        .event = on_event,
+};
+
+/* --- the stage --- */
+
+Policy *core_policy_of(const char *text)
+{
+        _cleanup_policy_errors_ PolicyErrors errors = POLICY_ERRORS_NULL;
+        Policy *policy = NULL;
+
+        if (policy_load_string("policy", text, strlen(text), &policy, &errors) < 0) {
+                _cleanup_free_ char *all = policy_errors_to_string(&errors);
+
+                fail_msg("%s", all);
+        }
+        return policy;
+}
+
+void core_set_policy(Core *core, const char *text)
+{
+        assert_int_equal(broker_set_policy(core->broker, core_policy_of(text)), 0);
+}
+
+/* The uevents of what a job did to a driver. */
+static void on_driver(void *userdata, const FakeDevice *fake_device)
+{
+        Core *core = userdata;
+        Device *device = broker_device(core->broker, fake_device->id);
+
+        if (!device || device->state == DEVICE_GONE)
+                return;
+        (void)core_device(core, fake_device->id, device->info.group, fake_device->driver);
+}
+
+/* `policy` is taken over. */
+static void start_broker(Core *core, Policy *policy)
+{
+        core->n_devices = core->n_groups = core->n_tenants = core->n_leases = 0;
+        assert_int_equal(broker_new(&core->fake->host, &store, core, policy, &core->broker), 0);
+        for (Tenant *tenant = core->broker->tenants; tenant; tenant = tenant->hh.next)
+                core->n_tenants++;
+        assert_int_equal(broker_observe(core->broker, &observer, core), 0);
+}
+
+int core_setup(void **state)
+{
+        Core *core = core_calloc(1, sizeof(*core));
+
+        the_core = core;
+        core->fds = fake_host_count_fds();
+        core->fake = fake_host_new(false);
+        assert_non_null(core->fake);
+        core->fake_ops = *core->fake->host.ops;
+        core->ops = core->fake_ops;
+        core->ops.memlock_get = op_memlock_get;
+        core->ops.process_facts = op_process_facts;
+        core->ops.process_open = op_process_open;
+        core->ops.process_watch = op_process_watch;
+        core->ops.timer_start = op_timer_start;
+        core->fake->host.ops = &core->ops;
+        core->fake->driver_changed = on_driver;
+        core->fake->driver_changed_userdata = core;
+        start_broker(core, core_policy_of(POLICY_HEAD POLICY_RED));
+        *state = core;
+        return 0;
+}
+
+int core_teardown(void **state)
+{
+        Core *core = *state;
+
+        core->broker = broker_free(core->broker);
+        assert_int_equal(fake_host_n_timers(core->fake), 0);
+        assert_int_equal(fake_host_n_watches(core->fake), 0);
+        core->fake = fake_host_free(core->fake);
+        while (core->leases)
+                store_lease_drop(core, core->leases->record.id);
+        while (core->devices)
+                store_device_drop(core, core->devices->record.id);
+        assert_int_equal(fake_host_count_fds(), core->fds);
+        free(core);
+        the_core = NULL;
+        return 0;
+}
+
+void core_restart(Core *core)
+{
+        struct {
+                char id[DEVICE_ID_MAX];
+                int group;
+        } devices[64];
+        size_t n = 0;
+        Policy *policy = policy_ref(core->broker->policy);
+        StoredLease *lease, *next_lease;
+        StoredDevice *device, *next_device;
+
+        for (Device *d = core->broker->devices; d; d = d->hh.next) {
+                if (d->state == DEVICE_GONE && !d->has_returned)
+                        continue;
+                assert_true(n < ELEMENTSOF(devices));
+                memcpy(devices[n].id, d->info.id, sizeof(devices[n].id));
+                devices[n++].group = d->state == DEVICE_GONE ? d->returned.group : d->info.group;
+        }
+        core->broker = broker_free(core->broker);
+        assert_int_equal(fake_host_n_timers(core->fake), 0);
+        assert_int_equal(fake_host_n_watches(core->fake), 0);
+        fake_host_fail_jobs(core->fake, EIO); /* the workers die with the daemon; nobody hears of it */
+
+        start_broker(core, policy);
+        for (size_t i = 0; i < n; i++)
+                (void)core_device(core, devices[i].id, devices[i].group,
+                                  fake_host_device(core->fake, devices[i].id)->driver);
+        HASH_ITER(hh, core->devices, device, next_device)
+                if (broker_restore_device(core->broker, &device->record) < 0)
+                        store_device_drop(core, device->record.id);
+        HASH_ITER(hh, core->leases, lease, next_lease) {
+                LeaseRecord record = lease->record; /* it is put again, or dropped, on the way */
+
+                assert_int_equal(broker_restore_lease(core->broker, &record), 0);
+        }
+}
+
+Device *core_device(Core *core, const char *id, int group, const char *driver)
+{
+        DeviceInfo info = fake_host_device_info(core->fake, id, group, driver);
+
+        assert_int_equal(broker_device_update(core->broker, &info), 0);
+        assert_null(info.path);
+        return broker_device(core->broker, id);
+}
+
+FakeProcess *core_process(Core *core, pid_t pid, uid_t uid)
+{
+        return fake_host_add_process(core->fake, pid, uid);
+}
+
+/* --- Acquire --- */
+
+static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outcome)
+{
+        Answer *answer = userdata;
+
+        answer->n_calls++;
+        answer->error = outcome->error;
+        if (outcome->error != 0) {
+                assert_null(lease);
+                assert_int_equal(outcome->n_fds, 0);
+                if (outcome->error > 0) {
+                        answer->code = outcome->refusal->code;
+                        assert_int_equal(answer->code, outcome->error);
+                        (void)snprintf(answer->text, sizeof(answer->text), "%s", outcome->refusal->text);
+                }
+        } else {
+                assert_int_equal(lease->state, LEASE_ACTIVE);
+                assert_int_equal(outcome->n_fds, lease->n_devices + 1);
+                answer->lease = lease;
+                answer->n_fds = outcome->n_fds;
+                for (size_t i = 0; i < outcome->n_fds; i++) {
+                        assert_string_equal(outcome->fds[i].kind, i == 0 ? "iommufd" : "device");
+                        assert_true(outcome->fds[i].fd >= 0);
+                        (void)snprintf(answer->ids[i], sizeof(answer->ids[i]), "%s", outcome->fds[i].id);
+                }
+        }
+        return answer->reply;
+}
+
+void core_admin_done(void *userdata, int error, const Refusal *refusal)
+{
+        Answer *answer = userdata;
+
+        answer->n_calls++;
+        answer->error = error;
+        if (error <= 0)
+                return;
+        answer->code = refusal->code;
+        (void)snprintf(answer->text, sizeof(answer->text), "%s", refusal->text);
+}
+
+static void make_request(const Ask *ask, AcquireRequest *ret)
+{
+        *ret = (AcquireRequest){
+                .caller = { .uid = ask->process->facts.uid, .unit = ask->unit },
+                .admin = ask->admin,
+                .caller_pid = ask->process->pid,
+                .caller_pidfd = ask->process->pidfd,
+                .target_pidfd = ask->target ? ask->target->pidfd : -EBADF,
+                .target_pid = ask->target ? ask->target->pid : 0,
+                .owner = ask->owner,
+                .devices = ask->devices,
+                .tenant = ask->tenant,
+                .backend = ask->backend,
+                .memlock = ask->memlock,
+                .lifetime = ask->lifetime,
+                .container = ask->container,
+                .label = ask->label,
+                .wait_usec = ask->wait,
+        };
+        while (ret->n_devices < ELEMENTSOF(ask->devices) && ask->devices[ret->n_devices])
+                ret->n_devices++;
+}
+
+int core_ask(Core *core, const Ask *ask, Answer *answer)
+{
+        AcquireRequest request;
+        Refusal refusal = {};
+        Lease *lease = NULL;
+        int r;
+
+        make_request(ask, &request);
+        r = broker_acquire(core->broker, &request, acquire_done, answer, &refusal, &lease);
+        assert_int_equal(answer->n_calls, 0);
+        answer->code = refusal.code;
+        (void)snprintf(answer->text, sizeof(answer->text), "%s", refusal.text);
+        answer->lease = lease;
+        assert_true((lease != NULL) == (r == 0));
+        if (r > 0)
+                assert_int_equal(refusal.code, r);
+        if (lease)
+                assert_int_equal(lease->state, LEASE_OPENING);
+        return r;
+}
+
+Lease *core_grant(Core *core, const Ask *ask)
+{
+        Answer answer = {};
+        AcquireRequest request;
+        Refusal refusal = {};
+        int r;
+
+        make_request(ask, &request);
+        r = broker_check(core->broker, &request, &refusal);
+        if (r == 0)
+                r = core_ask(core, ask, &answer);
+        if (r != 0)
+                fail_msg("refused: %s %s", result_to_string(answer.code), answer.text);
+        core_check(core);
+        (void)fake_host_run(core->fake);
+        if (answer.error != 0)
+                fail_msg("failed: %s %s", result_to_string(answer.code), answer.text);
+        assert_int_equal(answer.n_calls, 1);
+        for (size_t i = 0; i < request.n_devices; i++)
+                assert_string_equal(answer.ids[i + 1], ask->devices[i]);
+        core_check(core);
+        return answer.lease;
+}
+
+/* All that a refusal must leave as it was. */
+static char *dump(Core *core)
+{
+        Broker *broker = core->broker;
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        Holder *holder;
+
+        assert_non_null(f);
+        for (Device *d = broker->devices; d; d = d->hh.next)
+                (void)fprintf(f, "%s %s \"%s\" lease %p proven %d clean %d prior %d %s driver %s\n",
+                              d->info.id, device_state_to_string(d->state), d->state_reason,
+                              (void *)d->lease, d->proven, d->clean, d->prior_known,
+                              d->prior_known ? d->prior_driver : "", d->info.driver);
+        for (Tenant *t = broker->tenants; t; t = t->hh.next)
+                (void)fprintf(f, "tenant %s %u %u %llu\n", t->name, t->n_leases, t->devices_leased,
+                              (unsigned long long)t->memlock_committed);
+        for (Lease *l = broker->leases; l; l = l->hh.next)
+                (void)fprintf(f, "lease %s %s\n", l->id, lease_state_to_string(l->state));
+        DL_FOREACH(broker->holders, holder)
+                (void)fprintf(f, "holder %d n %u committed %llu\n", (int)holder->pid, holder->n_leases,
+                              (unsigned long long)holder->committed);
+        for (FakeProcess *p = core->fake->processes; p; p = p->hh.next)
+                (void)fprintf(f, "limit %d %llu %llu\n", (int)p->pid, (unsigned long long)p->limit.soft,
+                              (unsigned long long)p->limit.hard);
+        for (StoredLease *l = core->leases; l; l = l->hh.next)
+                (void)fprintf(f, "record %s %d\n", l->record.id, (int)l->record.state);
+        for (StoredDevice *d = core->devices; d; d = d->hh.next)
+                (void)fprintf(f, "record %s %d %d\n", d->record.id, d->record.quarantined,
+                              d->record.prior_known);
+        (void)fprintf(f, "%llu bytes, %u leases, %u jobs, %u timers, %u watches, %u fds\n",
+                      (unsigned long long)broker->memlock_committed, broker->n_leases,
+                      fake_host_n_jobs(core->fake), fake_host_n_timers(core->fake),
+                      fake_host_n_watches(core->fake), fake_host_count_fds());
+        assert_int_equal(fclose(f), 0);
+        return text;
+}
+
+const char *core_refused(Core *core, const Ask *ask, Result code)
+{
+        static char text[REFUSAL_TEXT_MAX];
+        _cleanup_free_ char *before = dump(core), *after = NULL;
+        Answer answer = {};
+        int r = core_ask(core, ask, &answer);
+
+        if (r != (int)code)
+                fail_msg("%d %s instead of %s: %s", r, result_to_string(answer.code), result_to_string(code),
+                         answer.text);
+        after = dump(core);
+        assert_string_equal(after, before);
+        assert_true(r < 0 || answer.text[0]);
+        core_check(core);
+        (void)snprintf(text, sizeof(text), "%s", answer.text);
+        return text;
+}
+
+const char *core_fails(Core *core, const Ask *ask, int error)
+{
+        static char text[REFUSAL_TEXT_MAX];
+        Answer answer = {};
+
+        assert_int_equal(core_ask(core, ask, &answer), 0);
+        core_check(core);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_calls, 1);
+        if (answer.error != error)
+                fail_msg("%d %s instead of %d: %s", answer.error, result_to_string(answer.code), error,
+                         answer.text);
+        core_check(core);
+        (void)snprintf(text, sizeof(text), "%s", answer.text);
+        return text;
+}
+
+/* --- what is always true --- */
+
+static void check_device(Core *core, const Device *device)
+{
+        const Lease *lease = device->lease;
+        const DeviceRecord *record = core_device_record(core, device->info.id);
+        bool vfio = device->info.driver_is_vfio;
+
+        if (device->clean)
+                assert_true(device->proven);
+        if (device->proven) {
+                assert_true(vfio);
+                assert_true(device->state == DEVICE_AVAILABLE || device->admin_job);
+        }
+        switch (device->state) {
+        case DEVICE_HOST:
+                assert_false(vfio);
+                assert_null(lease);
+                assert_false(device->prior_known);
+                break;
+        case DEVICE_AVAILABLE:
+                assert_true(vfio);
+                assert_null(lease);
+                break;
+        case DEVICE_BINDING:
+                assert_true(device->admin_job != (lease && lease->state == LEASE_OPENING));
+                break;
+        case DEVICE_LEASED: assert_true(lease && lease->state == LEASE_ACTIVE); break;
+        case DEVICE_RECLAIMING: assert_true(lease && lease->state == LEASE_RECLAIMING); break;
+        case DEVICE_QUARANTINED:
+                assert_null(lease);
+                if (!core->record_failed)
+                        assert_true(record && record->quarantined);
+                break;
+        case DEVICE_GONE: assert_true(lease ? lease->state == LEASE_RECLAIMING : device->admin_job); break;
+        case _DEVICE_STATE_MAX: fail();
+        }
+        if (device->admin_job)
+                assert_null(lease);
+        if (lease)
+                assert_true(lease_has_device(lease, device));
+        if (record && !core->record_failed && device->state != DEVICE_QUARANTINED && !device->admin_job)
+                assert_false(record->quarantined);
+        assert_true(!device->group || device->group->number == device->info.group);
+}
+
+static void check_group(const Group *group)
+{
+        const char *tenant = group_tenant(group);
+
+        assert_true(group->n_devices > 0);
+        for (size_t i = 0; i < group->n_devices; i++) {
+                assert_ptr_equal(group->devices[i]->group, group);
+                if (group->devices[i]->lease)
+                        assert_string_equal(group->devices[i]->lease->tenant->name, tenant);
+        }
+}
+
+static void check_lease(Core *core, const Lease *lease)
+{
+        const LeaseRecord *record = core_lease_record(core, lease->id);
+        unsigned unsettled = 0;
+
+        assert_ptr_equal(lease->broker, core->broker);
+        assert_non_null(lease->policy);
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                assert_true(lease->settled[i] == !lease->devices[i]);
+                if (lease->settled[i])
+                        continue;
+                unsettled++;
+                assert_ptr_equal(lease->devices[i]->lease, lease);
+        }
+        assert_true(unsettled > 0);
+        switch (lease->state) {
+        case LEASE_OPENING:
+                assert_non_null(lease->job);
+                assert_non_null(lease->done);
+                assert_null(lease->retry);
+                assert_false(lease->memlock_raised);
+                break;
+        case LEASE_ACTIVE:
+                assert_null(lease->job);
+                assert_null(lease->done);
+                assert_null(lease->retry);
+                break;
+        case LEASE_RECLAIMING:
+                assert_null(lease->done);
+                assert_null(lease->holder);
+                assert_null(lease->watch);
+                assert_false(lease->memlock_raised);
+                if (core->fail[OP_TIMER_START] == 0)
+                        assert_true((lease->job != NULL) != (lease->retry != NULL));
+                break;
+        case LEASE_REVOKING:
+        case _LEASE_STATE_MAX: fail();
+        }
+        if (lease->state != LEASE_RECLAIMING) {
+                assert_int_equal(unsettled, lease->n_devices);
+                assert_non_null(lease->holder);
+                assert_true((lease->watch != NULL) == (lease->lifetime != LIFETIME_EXPLICIT));
+        }
+        if (core->record_failed)
+                return;
+        assert_non_null(record);
+        assert_int_equal(record->state, lease->state);
+        assert_string_equal(record->tenant, lease->tenant->name);
+        assert_true(record->n_devices >=
+                    unsettled); /* those that went since are settled when it is put next */
+}
+
+static void check_tenant(const Tenant *tenant)
+{
+        unsigned n = 0, devices = 0;
+        uint64_t memlock = 0;
+        Lease *lease;
+
+        DL_FOREACH(tenant->leases, lease) {
+                assert_ptr_equal(lease->tenant, tenant);
+                n++;
+                memlock += lease->memlock;
+                for (size_t i = 0; i < lease->n_devices; i++)
+                        devices += !lease->settled[i];
+        }
+        assert_int_equal(tenant->n_leases, n);
+        assert_int_equal(tenant->devices_leased, devices);
+        assert_true(tenant->memlock_committed == memlock);
+        assert_true(tenant->in_policy || n > 0);
+}
+
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+        return a + b < a ? UINT64_MAX : a + b;
+}
+
+static void check_holder(Core *core, const Holder *holder)
+{
+        uint64_t committed = 0, slack = 0;
+        unsigned n = 0, raised = 0;
+        FakeProcess *process;
+
+        for (Lease *lease = core->broker->leases; lease; lease = lease->hh.next) {
+                n += lease->holder == holder;
+                if (lease->holder != holder || !lease->memlock_raised)
+                        continue;
+                raised++;
+                committed = saturated(committed, lease->memlock);
+                slack = lease->slack > slack ? lease->slack : slack;
+        }
+        assert_int_equal(holder->n_leases, n);
+        assert_true(n > 0);
+        assert_true(holder->committed == committed);
+        assert_true(holder->slack == slack);
+
+        HASH_FIND_INT(core->fake->processes, &holder->pid, process);
+        if (raised > 0 && process && process->alive && process->facts.start_time == holder->start_time &&
+            process->memlock_error == 0 && holder->base_known)
+                assert_true(process->limit.soft ==
+                            saturated(holder->base.soft, saturated(committed, slack)));
+}
+
+void core_check(Core *core)
+{
+        Broker *broker = core->broker;
+        unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0;
+        int devices = 0, groups = 0, tenants = 0;
+        uint64_t memlock = 0;
+        Holder *holder;
+
+        for (Device *device = broker->devices; device; device = device->hh.next, devices++) {
+                check_device(core, device);
+                jobs += device->admin_job;
+        }
+        for (Group *group = broker->groups; group; group = group->hh.next, groups++)
+                check_group(group);
+        for (Tenant *tenant = broker->tenants; tenant; tenant = tenant->hh.next, tenants++) {
+                check_tenant(tenant);
+                memlock += tenant->memlock_committed;
+        }
+        for (Lease *lease = broker->leases; lease; lease = lease->hh.next, leases++) {
+                check_lease(core, lease);
+                jobs += lease->job != NULL;
+                timers += lease->retry != NULL;
+                watches += lease->watch != NULL;
+        }
+        DL_FOREACH(broker->holders, holder)
+                check_holder(core, holder);
+
+        assert_int_equal(broker->n_leases, leases);
+        assert_true(broker->memlock_committed == memlock);
+        assert_int_equal(fake_host_n_jobs(core->fake), jobs);
+        assert_int_equal(fake_host_n_timers(core->fake), timers);
+        assert_int_equal(fake_host_n_watches(core->fake), watches);
+        assert_int_equal(core->n_devices, devices);
+        assert_int_equal(core->n_groups, groups);
+        assert_int_equal(core->n_tenants, tenants);
+        assert_int_equal(core->n_leases, leases);
+        for (StoredLease *stored = core->leases; stored; stored = stored->hh.next, records++)
+                assert_non_null(broker_lease(broker, stored->record.id));
+        if (!core->record_failed)
+                assert_int_equal(records, leases);
+}
+
+void core_check_idle(Core *core)
+{
+        core_check(core);
+        assert_int_equal(core->broker->n_leases, 0);
+        assert_null(core->broker->leases);
+        assert_null(core->broker->holders);
+        assert_null(core->leases);
+        assert_int_equal(fake_host_n_jobs(core->fake), 0);
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* daemon/core/reclaim.c: what a lease leaves is proven free, reset, and nobody's before. */
+
+#include "tests/unit/core-fixture.h"
+
+#define D1 "0000:01:00.0"
+#define D2 "0000:02:00.0"
+#define D3 "0000:03:00.0"
+
+/* The plain case: proven once, reset once, and both are known of it from then on. */
+static void test_proven_and_reset(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        FakeDevice *fake = fake_host_device(core->fake, D1);
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Lease *lease = GRANT(core, vmm, { D1 });
+
+        assert_false(device->proven || device->clean);
+        fake->n_proofs = fake->n_resets = 0;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        assert_state(device, DEVICE_RECLAIMING);
+        assert_string_equal(device->state_reason, "its lease ended (released)");
+        assert_int_equal(core->fake->last_job.kind, JOB_RECLAIM);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_AVAILABLE);
+        assert_true(device->proven && device->clean);
+        assert_int_equal(fake->n_proofs, 1);
+        assert_int_equal(fake->n_resets, 1);
+        assert_string_equal(device->last_reset, "success");
+        assert_true(device->last_reset_usec > 0);
+
+        /* So the next one gets it without either. */
+        (void)GRANT(core, vmm, { D1 });
+        assert_false(core->fake->last_job.devices[0].prove);
+        assert_false(core->fake->last_job.devices[0].reset);
+}
+
+/* A device that a process still has open: RECLAIMING with a reason, reported once, tried again ever later but at least
+ * once a second, granted to nobody, and free as soon as it is let go. */
+static void test_still_open(void **state)
+{
+        static const int errors[] = { EBUSY, EPERM };
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        FakeDevice *fake = fake_host_device(core->fake, D1);
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *next = core_process(core, 200, UID_RED);
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                uint64_t waited = 0, before;
+                unsigned started;
+                Lease *lease = GRANT(core, vmm, { D1 });
+
+                core->events[EVENT_STUCK] = 0;
+                fake->prove_error = errors[i];
+                fake_host_end_process(core->fake, vmm);
+                (void)fake_host_run(core->fake);
+                assert_state(device, DEVICE_RECLAIMING);
+                assert_non_null(strstr(device->state_reason, "still open"));
+                assert_int_equal(lease->state, LEASE_RECLAIMING);
+                (void)REFUSED(core, RESULT_DEVICE_TAKEN, next, { D1 });
+
+                before = 0;
+                started = core->fake->n_jobs_started;
+                while (waited < 20 * USEC_PER_SEC) {
+                        uint64_t gap = 0;
+
+                        while (core->fake->n_jobs_started == started) {
+                                fake_host_advance(core->fake, 5 * USEC_PER_MSEC);
+                                gap += 5 * USEC_PER_MSEC;
+                        }
+                        assert_true(gap >= before);
+                        assert_true(gap <= USEC_PER_SEC);
+                        assert_true(waited > 0 || gap == 20 * USEC_PER_MSEC);
+                        before = gap;
+                        waited += gap;
+                        started = core->fake->n_jobs_started;
+                        core_check(core);
+                }
+                assert_int_equal(before, USEC_PER_SEC);
+                assert_int_equal(core->events[EVENT_STUCK], 1);
+
+                fake->prove_error = 0;
+                fake_host_advance(core->fake, USEC_PER_SEC);
+                core_check_idle(core);
+                assert_state(device, DEVICE_AVAILABLE);
+                assert_string_equal(device->state_reason, "");
+                vmm->alive = true; /* for the next round */
+        }
+}
+
+/* The devices of a lease come back one by one: one is free, one is quarantined, one is still open. */
+static void test_one_by_one(void **state)
+{
+        Core *core = *state;
+        Device *free_one = core_device(core, D1, 1, "vfio-pci"), *bad = core_device(core, D2, 2, "vfio-pci"),
+               *held = core_device(core, D3, 3, "vfio-pci");
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *next = core_process(core, 200, UID_RED);
+        Lease *lease = GRANT(core, vmm, { D1, D2, D3 });
+
+        fake_host_device(core->fake, D2)->reset = RESET_FAILED;
+        fake_host_device(core->fake, D2)->reset_errno = EIO;
+        fake_host_device(core->fake, D3)->prove_error = EBUSY;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        core->n_tenant_changes = 0;
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_state(free_one, DEVICE_AVAILABLE);
+        assert_state(bad, DEVICE_QUARANTINED);
+        assert_state(held, DEVICE_RECLAIMING);
+        assert_int_equal(lease->tenant->devices_leased, 1);
+        assert_true(core->n_tenant_changes > 0);
+        assert_int_equal(core_lease_record(core, lease->id)->n_devices, 1);
+        assert_string_equal(core_lease_record(core, lease->id)->devices[0].id, D3);
+
+        /* What is free is there for others. */
+        (void)GRANT(core, next, { D1 });
+        (void)REFUSED(core, RESULT_QUARANTINED, next, { D2 });
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, next, { D3 });
+
+        fake_host_device(core->fake, D3)->prove_error = 0;
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        core_check(core);
+        assert_state(held, DEVICE_AVAILABLE);
+        assert_null(broker_lease(core->broker, "no such lease"));
+        assert_int_equal(core->broker->n_leases, 1);
+}
+
+/* Whatever keeps a device from being proven or reset leads to quarantine, with the reason, on record; only the proof that
+ * it is open leads to another trial. */
+static void test_quarantine(void **state)
+{
+        static const struct {
+                int bind, prove, reset;
+                const char *reason;
+        } cases[] = {
+                { .prove = ENODEV, .reason = "it cannot be proven free" },
+                { .reset = EIO, .reason = "reset failed" },
+        };
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Device *device = core_device(core, D1, 1, "igb");
+                FakeDevice *fake = fake_host_device(core->fake, D1);
+                Lease *lease = GRANT(core, vmm, { D1 });
+
+                fake->prove_error = cases[i].prove;
+                fake->reset = cases[i].reset ? RESET_FAILED : RESET_NOT_TRIED;
+                fake->reset_errno = cases[i].reset;
+                broker_lease_end(core->broker, lease, END_RELEASED);
+                (void)fake_host_run(core->fake);
+                core_check_idle(core);
+                assert_state(device, DEVICE_QUARANTINED);
+                assert_non_null(strstr(device->state_reason, cases[i].reason));
+                assert_true(core_device_record(core, D1)->quarantined);
+                assert_string_equal(core_device_record(core, D1)->reason, device->state_reason);
+                assert_string_equal(core_device_record(core, D1)->prior_driver, "igb");
+                assert_non_null(strstr(REFUSED(core, RESULT_QUARANTINED, vmm, { D1 }), cases[i].reason));
+                fake->prove_error = 0;
+                fake->reset = RESET_NOT_TRIED;
+                broker_device_remove(core->broker, D1);
+                assert_null(core_device_record(core, D1));
+        }
+        assert_int_equal(core->events[EVENT_QUARANTINED], ELEMENTSOF(cases));
+}
+
+/* The worker of a reclaim dies: nothing was proven. */
+static void test_worker_dies(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        fake_host_fail_jobs(core->fake, EIO);
+        core_check_idle(core);
+        assert_state(device, DEVICE_QUARANTINED);
+        assert_non_null(strstr(device->state_reason, "the worker died"));
+        assert_false(device->proven);
+}
+
+/* No job can be started, or then no timer: the device stays RECLAIMING. */
+static void test_cannot_start(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+
+        core->fake->job_start_error = EAGAIN;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        core_check(core);
+        fake_host_advance(core->fake, 3 * USEC_PER_SEC);
+        core_check(core);
+        assert_state(device, DEVICE_RECLAIMING);
+        core->fail[OP_TIMER_START] = ENOMEM;
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        core_check(core);
+        assert_non_null(strstr(core->last_event[EVENT_TROUBLE], "No timer"));
+        assert_state(device, DEVICE_RECLAIMING);
+
+        /* The next start takes it up. */
+        core->fail[OP_TIMER_START] = core->fake->job_start_error = 0;
+        core_restart(core);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(broker_device(core->broker, D1), DEVICE_AVAILABLE);
+}
+
+/* The driver before comes back where policy says so, none where there was none, and nothing is remembered then. */
+static void test_restore_driver(void **state)
+{
+        static const char *const drivers[] = { "igb", "" };
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_RED);
+
+        for (size_t i = 0; i < ELEMENTSOF(drivers); i++) {
+                Device *device = core_device(core, D1, 1, drivers[i]);
+
+                broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
+                assert_string_equal(core->fake->last_job.devices[0].restore, i == 0 ? "igb" : "-");
+                (void)fake_host_run(core->fake);
+                core_check_idle(core);
+                assert_state(device, DEVICE_HOST);
+                assert_string_equal(device->info.driver, drivers[i]);
+                assert_false(device->prior_known || device->proven || device->clean);
+                assert_null(core_device_record(core, D1));
+        }
+}
+
+/* The driver cannot be put back: the device is free all the same, and an operator is told. */
+static void test_restore_fails(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "igb");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_RED), { D1 });
+
+        fake_host_device(core->fake, D1)->restore_error = EBUSY;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_AVAILABLE);
+        assert_non_null(strstr(device->state_reason, "its driver was not put back"));
+        assert_non_null(strstr(core->last_event[EVENT_TROUBLE], "its driver was not put back"));
+        assert_true(device->proven && device->clean);
+        assert_true(device->prior_known);
+}
+
+/* Kept on the VFIO driver, the device has its driver of before on record, for after a restart. */
+static void test_keep_driver(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "igb");
+
+        broker_lease_end(core->broker, GRANT(core, core_process(core, 100, UID_BLUE), { D1 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_AVAILABLE);
+        assert_string_equal(core_device_record(core, D1)->prior_driver, "igb");
+        assert_false(core_device_record(core, D1)->quarantined);
+}
+
+/* No reset by policy: proven all the same, and not clean, so that the next tenant who wants a reset gets one. */
+static void test_no_reset(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+
+        core_set_policy(core, POLICY_HEAD "reset = none\n");
+        broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(fake_host_device(core->fake, D1)->n_resets, 0);
+        assert_true(device->proven && !device->clean);
+        core_set_policy(core, POLICY_HEAD);
+        (void)GRANT(core, vmm, { D1 });
+        assert_int_equal(fake_host_device(core->fake, D1)->n_resets, 1);
+        assert_true(core->fake->last_job.devices[0].reset_required);
+}
+
+/* A device that somebody took from its VFIO driver while it was leased can have no open file: it is free. */
+static void test_on_host_driver(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+
+        (void)core_device(core, D1, 1, "igb");
+        assert_state(device, DEVICE_LEASED);
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_HOST);
+        assert_false(device->proven || device->clean);
+}
+
+/* A reclaim that takes long says so, once, and for the devices that are still there. */
+static void test_slow(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        Lease *lease;
+
+        (void)core_device(core, D2, 2, "vfio-pci");
+        lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1, D2 });
+        fake_host_device(core->fake, D1)->hang = true;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        broker_device_remove(core->broker, D2);
+        fake_host_slow(core->fake);
+        core_check(core);
+        assert_int_equal(core->events[EVENT_STUCK], 1);
+        assert_non_null(strstr(device->state_reason, "unbind waits"));
+        assert_state(broker_device(core->broker, D2), DEVICE_GONE);
+
+        fake_host_device(core->fake, D1)->hang = false;
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_null(broker_device(core->broker, D2));
+        assert_state(device, DEVICE_AVAILABLE);
+}
+
+/* Slow twice with the same reason is one event. */
+static void test_slow_again(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci"), *other = core_device(core, D2, 2, "vfio-pci");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1, D2 });
+
+        fake_host_device(core->fake, D2)->prove_error = EBUSY;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        assert_state(device, DEVICE_AVAILABLE); /* settled */
+        fake_host_device(core->fake, D2)->hang = true;
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        fake_host_slow(core->fake);
+        assert_int_equal(core->events[EVENT_STUCK], 2); /* still open; the unbind waits */
+        (void)device_set_state(other, DEVICE_RECLAIMING, "%s", other->state_reason);
+        fake_host_device(core->fake, D2)->hang = false;
+        fake_host_device(core->fake, D2)->prove_error = 0;
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
+/* The group stays its tenant's until its last member is settled; a device that is gone counts as long as its lease. */
+static void test_group_until_empty(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *red = core_process(core, 200, UID_RED);
+        Lease *lease;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 1, "vfio-pci");
+        (void)core_device(core, D3, 1, "vfio-pci");
+        lease = GRANT(core, vmm, { D1, D2 });
+        (void)REFUSED(core, RESULT_GROUP_SPLIT, red, { D3 });
+        fake_host_device(core->fake, D2)->prove_error = EBUSY;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        (void)REFUSED(core, RESULT_GROUP_SPLIT, red, { D1 });
+        (void)REFUSED(core, RESULT_GROUP_SPLIT, red, { D3 });
+        broker_device_remove(core->broker, D2);
+        (void)REFUSED(core, RESULT_GROUP_SPLIT, red, { D3 });
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        core_check_idle(core);
+        broker_lease_end(core->broker, GRANT(core, red, { D1, D3 }), END_RELEASED);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(proven_and_reset), TEST(still_open),        TEST(one_by_one),     TEST(quarantine),
+                TEST(worker_dies),      TEST(cannot_start),      TEST(restore_driver), TEST(restore_fails),
+                TEST(keep_driver),      TEST(no_reset),          TEST(on_host_driver), TEST(slow),
+                TEST(slow_again),       TEST(group_until_empty),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
