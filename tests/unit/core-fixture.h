@@ -126,6 +126,8 @@ void core_restart(Core *core);
 const LeaseRecord *core_lease_record(Core *core, const char *id);
 const DeviceRecord *core_device_record(Core *core, const char *id);
 
+/* All that a refusal must leave as it was, as a text to compare. The caller frees. */
+char *core_dump(Core *core);
 /* Everything that is always true. Fails the test where it is not. */
 void core_check(Core *core);
 /* And nothing is going on: no lease, job, timer, watch, process held, lease on record. */
