@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* After a restart: leases and devices as the store has them, held against what is true now. A lease whose very process
- * (pid and start time) still lives goes on; every other one is reclaimed, whatever its state was. Records of an earlier
- * boot never get here. Called after the inventory is complete and before the bus is. Event loop only. */
+ * (pid and start time) still lives goes on, and so does an explicit one; every other is reclaimed, whatever its state
+ * was. Records of an earlier boot never get here. Called after the inventory is complete, before anybody can ask. Event
+ * loop only. */
 
 #include "daemon/core/broker-internal.h"
 
@@ -70,7 +71,7 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record)
         return lease;
 }
 
-/* The process lives, and so does the lease. */
+/* The process lives, or the lease does not depend on it. */
 static int carry_on(Lease *lease)
 {
         int r;
@@ -155,7 +156,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                      (int)lease->pid, lease_state_to_string(record->state),
                      alive ? "the process lives" : "the process has ended");
 
-        if (alive && record->state == LEASE_ACTIVE && lease->n_devices == record->n_devices) {
+        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && record->state == LEASE_ACTIVE &&
+            lease->n_devices == record->n_devices) {
                 r = carry_on(lease);
                 if (r < 0)
                         lease_free(lease);
