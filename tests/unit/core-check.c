@@ -113,7 +113,7 @@ static void check_lease(Core *core, const Lease *lease)
                 if (lease->settled[i])
                         continue;
                 unsettled++;
-                assert_ptr_equal(lease->devices[i]->lease, lease);
+                assert_true(lease->devices[i] && lease->devices[i]->lease == lease);
         }
         assert_true(unsettled > 0);
         switch (lease->state) {

@@ -167,7 +167,7 @@ static void test_sets(void **state)
 
         (void)core_device(core, D1, 1, "vfio-pci");
         (void)core_device(core, D2, 1, "vfio-pci");
-        lease = GRANT(core, blue, { D1 });
+        (void)GRANT(core, blue, { D1 });
         (void)REFUSED(core, RESULT_GROUP_SPLIT, red, { D2 });
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
         (void)GRANT(core, blue, { D2 });
