@@ -2,7 +2,7 @@
 
 /* After a lease: each device is proven free, reset, and only then idle again. A device that somebody still has open
  * stays RECLAIMING and is tried again; one whose reset fails is quarantined. The proof is the worker's
- * (daemon/host/job.c); here is what follows from it. Event loop only. */
+ * (daemon/host/job-proof.c); here is what follows from it. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
 
