@@ -5,6 +5,7 @@
  * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
 
 #include "daemon/core/plan.h"
+#include "daemon/core/select.h"
 #include "policy/decide.h"
 
 /* The VFIO driver for the device: what policy says, else the one that it is on, else the best one known; "" for none. */
@@ -18,7 +19,7 @@ static const char *driver_of(const Device *device, const Policy *policy)
         return device->info.driver_is_vfio ? device->info.driver : device_vfio_driver(device);
 }
 
-static int result_of_verdict(const Verdict *verdict, Refusal *refusal)
+int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal)
 {
         static const Result table[] = {
                 [VERDICT_ALLOWED] = RESULT_OK,
@@ -50,12 +51,6 @@ static int check_form(const AcquireRequest *request, Refusal *refusal)
         if (request->n_devices == 0)
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "The list of devices is empty: name at least one.");
-        if (request->n_devices > JOB_DEVICES_MAX)
-                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                              "%zu devices asked for in one call; at most %d fit in one message with their "
-                              "iommufd. "
-                              "Ask for them in several leases.",
-                              request->n_devices, JOB_DEVICES_MAX);
         if (request->container && request->container[0])
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "Option container: named containers are not offered by this version; leave it "
@@ -112,33 +107,6 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
         return 0;
 }
 
-static int find_devices(Broker *broker, const AcquireRequest *request, AcquirePlan *plan, Refusal *refusal)
-{
-        for (size_t i = 0; i < request->n_devices; i++) {
-                const char *id = request->devices[i];
-                Device *device;
-
-                if (strncmp(id, "pool:", 5) == 0 || strncmp(id, "group:", 6) == 0)
-                        return refuse(
-                                refusal, RESULT_INVALID_ARGS,
-                                "%s: this version takes device ids only; `vfiobrokerctl list` shows them.",
-                                id);
-                device = broker_device(broker, id);
-                if (!device || device->state == DEVICE_GONE)
-                        return refuse(refusal, RESULT_NO_SUCH_DEVICE,
-                                      "There is no device %s with an IOMMU group; `vfiobrokerctl list` "
-                                      "shows those "
-                                      "that you may use.",
-                                      id);
-                for (size_t k = 0; k < plan->n_devices; k++)
-                        if (plan->devices[k] == device)
-                                return refuse(refusal, RESULT_INVALID_ARGS,
-                                              "Device %s is named twice in one call.", id);
-                plan->devices[plan->n_devices++] = device;
-        }
-        return 0;
-}
-
 /* A tenant other than `tenant` that holds a device of the reset set, or else any that holds one, or NULL. */
 static const char *reset_set_tenant(Broker *broker, const Device *device, const char *tenant)
 {
@@ -152,6 +120,30 @@ static const char *reset_set_tenant(Broker *broker, const Device *device, const 
                         return found;
         }
         return found;
+}
+
+void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *device,
+                     DeviceFacts *ret_facts, DecideDevice *ret)
+{
+        const Device *pf = device->info.physical_function[0]
+                                   ? broker_device(broker, device->info.physical_function)
+                                   : NULL;
+
+        *ret_facts = device_facts(device);
+        *ret = (DecideDevice){
+                .facts = ret_facts,
+                /* A device that is held itself is taken, which is the plainer word. */
+                .group_tenant = device->group && !device->lease ? group_tenant(device->group) : NULL,
+                .reset_set_tenant = device->lease ? NULL : reset_set_tenant(broker, device, tenant->name),
+                .pf_on_vfio = pf && pf->info.driver_is_vfio,
+                .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
+                .msi_isolated =
+                        true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
+                .taken = device->lease || device->admin_job,
+                .taken_text = device->admin_job                    ? "being worked on by an administrator"
+                              : device->state == DEVICE_RECLAIMING ? "being reclaimed"
+                                                                   : "in use",
+        };
 }
 
 static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
@@ -176,32 +168,11 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
         Verdict verdict;
         int r;
 
-        for (size_t i = 0; i < plan->n_devices; i++) {
-                const Device *device = plan->devices[i];
-                const Device *pf = device->info.physical_function[0]
-                                           ? broker_device(broker, device->info.physical_function)
-                                           : NULL;
-
-                facts[i] = device_facts(device);
-                rows[i] = (DecideDevice){
-                        .facts = facts + i,
-                        /* A device that is held itself is taken, which is the plainer word. */
-                        .group_tenant = device->group && !device->lease ? group_tenant(device->group) : NULL,
-                        .reset_set_tenant =
-                                device->lease ? NULL : reset_set_tenant(broker, device, plan->tenant->name),
-                        .pf_on_vfio = pf && pf->info.driver_is_vfio,
-                        .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
-                        .msi_isolated =
-                                true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
-                        .taken = device->lease || device->admin_job,
-                        .taken_text = device->admin_job ? "being worked on by an administrator"
-                                      : device->state == DEVICE_RECLAIMING ? "being reclaimed"
-                                                                           : "in use",
-                };
-        }
+        for (size_t i = 0; i < plan->n_devices; i++)
+                plan_decide_row(broker, plan->tenant, plan->devices[i], facts + i, rows + i);
 
         decide_acquire(&request, &verdict);
-        r = result_of_verdict(&verdict, refusal);
+        r = plan_result_of_verdict(&verdict, refusal);
         if (r == 0)
                 (void)snprintf(plan->rule, sizeof(plan->rule), "%s", verdict.text);
         return r;
@@ -289,6 +260,7 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)
 {
         AcquirePlan plan = { .pidfd = -EBADF };
+        Selection selection;
         unsigned offered;
         Verdict verdict;
         int r;
@@ -298,7 +270,7 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
                 return r;
 
         decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
-        r = result_of_verdict(&verdict, refusal);
+        r = plan_result_of_verdict(&verdict, refusal);
         if (r != 0)
                 return r;
         plan.tenant = verdict.tenant;
@@ -308,9 +280,11 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         if (r != 0)
                 return r;
 
-        r = find_devices(broker, request, &plan, refusal);
+        r = select_devices(broker, plan.tenant, request->devices, request->n_devices, &selection, refusal);
         if (r != 0)
                 return r;
+        plan.n_devices = selection.n_devices;
+        memcpy(plan.devices, selection.devices, sizeof(plan.devices));
 
         /* The backend after the policy's word on devices: a tenant learns first whether it may have them at all. */
         plan.backend = POLICY_BACKEND_IOMMUFD;

@@ -22,6 +22,13 @@ typedef struct AcquirePlan {
 /* 0, a positive Result with `refusal`, or a negative errno. */
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal);
 
+/* The refusal that policy's word stands for; 0 where it allows. */
+int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal);
+
+/* What the policy's decision asks of one device: its facts, which the row points to, and who holds what around it. */
+void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *device,
+                     DeviceFacts *ret_facts, DecideDevice *ret);
+
 /* Fills the job's row for one device in: which driver to bind, what to prove, whether to reset. */
 void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret);
 

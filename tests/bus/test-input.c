@@ -124,8 +124,10 @@ static void gives_bad_devices(Client *c, const void *arg)
         } table[] = {
                 { "", INVALID, "empty" },
                 { DEVICE_BLUE " " DEVICE_BLUE_2 " " DEVICE_BLUE, INVALID, "twice" },
-                { "group:1", INVALID, "group:1" },
-                { "pool:nics", INVALID, "pool:nics" },
+                { "group:1x", INVALID, "group:1x" },
+                { "group:7777", OURS "NoSuchDevice", "group 7777" },
+                { "pool:", INVALID, "pool:NAME*K" },
+                { "pool:nics", OURS "NoSuchDevice", "no pool nics" },
                 { "0000:01:00.0\n", INVALID, "do not print" },
                 { "../../etc/passwd", OURS "NoSuchDevice", "" },
                 { "0000:01:00", OURS "NoSuchDevice", "" },

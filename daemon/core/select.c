@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which devices an Acquire means. Ids and groups name theirs; they are looked up first, so that no pool gives what the
+ * same call names. A pool's devices are then chosen by what policy/decide.c says of each alone; sums and the machine
+ * (quotas, drivers, viability) are for the plan to check of all together. Event loop only. */
+
+#include "daemon/core/plan.h"
+#include "daemon/core/select.h"
+
+#define GROUP_PREFIX "group:"
+#define POOL_PREFIX  "pool:"
+
+/* The devices of one argument, in order. */
+typedef struct Choice {
+        Device *devices[JOB_DEVICES_MAX];
+        size_t n_devices;
+} Choice;
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+        return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* A number without sign, blanks or leading zeros; false where it is none. */
+static bool parse_number(const char *s, unsigned *ret)
+{
+        uint64_t n = 0;
+
+        if (!s[0] || (s[0] == '0' && s[1]))
+                return false;
+        for (; *s; s++) {
+                if (*s < '0' || *s > '9')
+                        return false;
+                n = n * 10 + (uint64_t)(*s - '0');
+                if (n > INT32_MAX)
+                        return false;
+        }
+        *ret = (unsigned)n;
+        return true;
+}
+
+static int refuse_too_many(size_t n, Refusal *refusal)
+{
+        return refuse(refusal, RESULT_LIMITS_EXCEEDED,
+                      "%zu devices asked for in one call; at most %d fit in one message with their iommufd. "
+                      "Ask for them in several leases.",
+                      n, JOB_DEVICES_MAX);
+}
+
+/* By id; the last one falls out where there are more than `max`. */
+static void insert_sorted(Choice *choice, size_t max, Device *device)
+{
+        size_t i = choice->n_devices;
+
+        while (i > 0 && strcmp(choice->devices[i - 1]->info.id, device->info.id) > 0)
+                i--;
+        if (i >= max)
+                return;
+        if (choice->n_devices < max)
+                choice->n_devices++;
+        memmove(choice->devices + i + 1, choice->devices + i,
+                (choice->n_devices - i - 1) * sizeof(choice->devices[0]));
+        choice->devices[i] = device;
+}
+
+static bool is_chosen(const Choice *choices, size_t n_choices, const Device *device)
+{
+        for (size_t i = 0; i < n_choices; i++)
+                for (size_t k = 0; k < choices[i].n_devices; k++)
+                        if (choices[i].devices[k] == device)
+                                return true;
+        return false;
+}
+
+static int find_device(Broker *broker, const char *id, Choice *ret, Refusal *refusal)
+{
+        Device *device = broker_device(broker, id);
+
+        if (!device || device->state == DEVICE_GONE)
+                return refuse(
+                        refusal, RESULT_NO_SUCH_DEVICE,
+                        "There is no device %s with an IOMMU group; `vfiobrokerctl list` shows those that "
+                        "you may use.",
+                        id);
+        ret->devices[ret->n_devices++] = device;
+        return 0;
+}
+
+static int find_group(Broker *broker, const char *argument, Choice *ret, Refusal *refusal)
+{
+        const Group *group;
+        unsigned number;
+        size_t n = 0;
+
+        if (!parse_number(argument + strlen(GROUP_PREFIX), &number))
+                return refuse(refusal, RESULT_INVALID_ARGS,
+                              "%s: write group:N, where N is the number of an IOMMU group.", argument);
+        group = broker_group(broker, (int)number);
+        if (!group)
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE, "There is no IOMMU group %u.", number);
+
+        for (size_t i = 0; i < group->n_devices; i++) {
+                Device *device = group->devices[i];
+
+                if (device->info.bridge || device->state == DEVICE_GONE)
+                        continue;
+                insert_sorted(ret, ELEMENTSOF(ret->devices), device);
+                n++;
+        }
+        if (n > ELEMENTSOF(ret->devices))
+                return refuse_too_many(n, refusal);
+        if (n == 0)
+                return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                              "IOMMU group %u has no device that can be passed, only bridges.", number);
+        return 0;
+}
+
+/* Whether the device alone could be had now: 0, RESULT_DENIED_BY_POLICY where the tenant may not use it at all,
+ * RESULT_DEVICE_TAKEN where it may be free later, or what else speaks against it. Quotas are for the sum. */
+static int check_candidate(Broker *broker, const PolicyTenant *tenant, const Device *device,
+                           Refusal *refusal)
+{
+        DeviceFacts facts;
+        DecideDevice row;
+        DecideRequest request = {
+                .policy = broker->policy,
+                .tenant = tenant,
+                .devices = &row,
+                .n_devices = 1,
+                .extends_lease = true,
+        };
+        Verdict verdict;
+
+        plan_decide_row(broker, tenant, device, &facts, &row);
+        if (device->state == DEVICE_QUARANTINED)
+                row.taken = true;
+        decide_acquire(&request, &verdict);
+        switch (verdict.code) {
+        case VERDICT_ALLOWED:
+        case VERDICT_DEVICE_QUOTA: return 0;
+        case VERDICT_GROUP_SPLIT:
+        case VERDICT_RESET_SPLIT:
+        case VERDICT_TAKEN: return refuse(refusal, RESULT_DEVICE_TAKEN, "%s", verdict.text);
+        default: return plan_result_of_verdict(&verdict, refusal);
+        }
+}
+
+/* "NAME" or "NAME*K". */
+static int parse_pool(Broker *broker, const char *argument, const PolicyPool **ret, unsigned *ret_count,
+                      Refusal *refusal)
+{
+        const char *name = argument + strlen(POOL_PREFIX), *star = strrchr(name, '*');
+        size_t n = star ? (size_t)(star - name) : strlen(name);
+        char buffer[POLICY_NAME_MAX + 1];
+        unsigned count = 1;
+
+        if (n == 0 || (star && (!parse_number(star + 1, &count) || count == 0)))
+                return refuse(
+                        refusal, RESULT_INVALID_ARGS,
+                        "%s: write pool:NAME for one device of the pool, or pool:NAME*K for K of them.",
+                        argument);
+        if (count > JOB_DEVICES_MAX)
+                return refuse_too_many(count, refusal);
+        *ret = NULL;
+        if (n < sizeof(buffer)) {
+                memcpy(buffer, name, n);
+                buffer[n] = 0;
+                *ret = policy_pool_by_name(broker->policy, buffer);
+        }
+        if (!*ret)
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE, "The policy has no pool %.*s.", (int)n, name);
+        *ret_count = count;
+        return 0;
+}
+
+static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char *argument, Choice *choices,
+                          size_t n_choices, Choice *ret, Refusal *refusal)
+{
+        size_t n_usable = 0, n_free = 0, n_taken = 0;
+        Refusal denied = {}, other = {};
+        const PolicyPool *pool = NULL;
+        unsigned count = 0;
+        int r;
+
+        r = parse_pool(broker, argument, &pool, &count, refusal);
+        if (r != 0)
+                return r;
+
+        for (Device *device = broker->devices; device; device = device->hh.next) {
+                DeviceFacts facts = device_facts(device);
+                Refusal why;
+
+                if (device->state == DEVICE_GONE || device->info.bridge || !device->group ||
+                    !selector_list_find(&pool->devices, &facts))
+                        continue;
+                r = check_candidate(broker, tenant, device, &why);
+                if (r < 0)
+                        return r;
+                if (r == RESULT_DENIED_BY_POLICY && denied.code == RESULT_OK)
+                        denied = why;
+                if (r == RESULT_DENIED_BY_POLICY)
+                        continue;
+                n_usable++;
+                if (r == RESULT_DEVICE_TAKEN || (r == 0 && is_chosen(choices, n_choices, device))) {
+                        n_taken++;
+                } else if (r == 0) {
+                        n_free++;
+                        insert_sorted(ret, count, device);
+                } else if (other.code == RESULT_OK) {
+                        other = why;
+                }
+        }
+        if (n_free >= count)
+                return 0;
+
+        if (n_usable == 0 && denied.code != RESULT_OK)
+                return refuse(refusal, denied.code, "Pool %s has nothing for tenant %s: %s", pool->name,
+                              tenant->name, denied.text);
+        if (n_usable == 0)
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE, "No device in the machine is of pool %s.",
+                              pool->name);
+        if (n_taken == 0 && other.code != RESULT_OK)
+                return refuse(refusal, other.code, "Pool %s: %s", pool->name, other.text);
+        return refuse(refusal, RESULT_DEVICE_TAKEN,
+                      "Pool %s: %u asked for; of the %zu devices that tenant %s may use %zu %s free.",
+                      pool->name, count, n_usable, tenant->name, n_free, n_free == 1 ? "is" : "are");
+}
+
+int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const *arguments,
+                   size_t n_arguments, Selection *ret, Refusal *refusal)
+{
+        Choice choices[JOB_DEVICES_MAX] = {};
+        Selection selection = {};
+        size_t n = 0;
+        int r;
+
+        if (n_arguments > ELEMENTSOF(choices))
+                return refuse_too_many(n_arguments, refusal);
+
+        for (size_t i = 0; i < n_arguments; i++) {
+                if (has_prefix(arguments[i], POOL_PREFIX))
+                        continue;
+                r = has_prefix(arguments[i], GROUP_PREFIX)
+                            ? find_group(broker, arguments[i], choices + i, refusal)
+                            : find_device(broker, arguments[i], choices + i, refusal);
+                if (r != 0)
+                        return r;
+                for (size_t k = 0; k < choices[i].n_devices; k++)
+                        if (is_chosen(choices, i, choices[i].devices[k]))
+                                return refuse(refusal, RESULT_INVALID_ARGS,
+                                              "Device %s is named twice in one call.",
+                                              choices[i].devices[k]->info.id);
+        }
+        for (size_t i = 0; i < n_arguments; i++) {
+                if (!has_prefix(arguments[i], POOL_PREFIX))
+                        continue;
+                r = choose_of_pool(broker, tenant, arguments[i], choices, n_arguments, choices + i, refusal);
+                if (r != 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < n_arguments; i++)
+                n += choices[i].n_devices;
+        if (n > ELEMENTSOF(selection.devices))
+                return refuse_too_many(n, refusal);
+        for (size_t i = 0; i < n_arguments; i++) {
+                memcpy(selection.devices + selection.n_devices, choices[i].devices,
+                       choices[i].n_devices * sizeof(choices[i].devices[0]));
+                selection.n_devices += choices[i].n_devices;
+        }
+        *ret = selection;
+        return 0;
+}
