@@ -8,13 +8,15 @@
 
 #include "daemon/core/broker-internal.h"
 
+/* 48 bits. The first character is a letter, since a digit there makes an object path that nobody can read: "_37…". */
 static void make_lease_id(Broker *broker, char *ret)
 {
-        do
-                (void)snprintf(
-                        ret, LEASE_ID_MAX, "%012llx",
-                        (unsigned long long)(broker->host->ops->random(broker->host) & 0xffffffffffffULL));
-        while (broker_lease(broker, ret));
+        do {
+                uint64_t bits = broker->host->ops->random(broker->host);
+
+                (void)snprintf(ret, LEASE_ID_MAX, "%c%011llx", (int)('a' + (bits >> 44) % 16),
+                               (unsigned long long)(bits & 0xfffffffffffULL));
+        } while (broker_lease(broker, ret));
 }
 
 static void on_process_end(void *userdata)

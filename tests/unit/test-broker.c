@@ -223,7 +223,7 @@ static void test_no_store(void **state)
         core_check_idle(core);
 }
 
-/* Ids of leases are no one else's. */
+/* Ids of leases are no one else's, and start with a letter whatever the machine's random numbers are. */
 static void test_lease_ids(void **state)
 {
         Core *core = *state;
@@ -239,6 +239,18 @@ static void test_lease_ids(void **state)
         second = GRANT(core, vmm, { D2 });
         assert_string_not_equal(first->id, second->id);
         assert_int_equal(strlen(first->id), 12);
+
+        for (unsigned i = 0; i < 64; i++) {
+                Lease *lease;
+
+                assert_true(first->id[0] >= 'a' && first->id[0] <= 'p');
+                assert_int_equal(strspn(first->id + 1, "0123456789abcdef"), 11);
+                broker_lease_end(core->broker, first, END_RELEASED);
+                (void)fake_host_run(core->fake);
+                lease = GRANT(core, vmm, { D1 });
+                assert_string_not_equal(lease->id, second->id);
+                first = lease;
+        }
 }
 
 int main(void)
