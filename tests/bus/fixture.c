@@ -289,11 +289,42 @@ void peer_kill(Peer *peer)
         assert_int_equal(r, -SIGKILL);
 }
 
+Peer peer_ready(Fixture *f, uid_t uid, ClientRun run, const void *arg, char word[static 64])
+{
+        Peer peer = peer_start(f, uid, run, arg);
+
+        peer_hear(&peer, word);
+        return peer;
+}
+
+void peer_finish(Peer *peer)
+{
+        peer_say(peer, "go");
+        peer_end(peer);
+}
+
 void run_as(Fixture *f, uid_t uid, ClientRun run, const void *arg)
 {
         Peer peer = peer_start(f, uid, run, arg);
 
         peer_end(&peer);
+}
+
+static void reloads(Client *c, const void *arg)
+{
+        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
+}
+
+void fixture_reload(Fixture *f)
+{
+        run_as(f, 0, reloads, NULL);
+}
+
+void fixture_share(Fixture *f)
+{
+        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:0000:01:*\n"
+                          "[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
+        fixture_reload(f);
 }
 
 static bool say(int sync, const char *word)

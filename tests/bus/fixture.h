@@ -50,6 +50,11 @@ int fixture_teardown(void **state);
 /* Writes the policy file; without a text, the one that all tests start with. */
 void fixture_policy(Fixture *f, const char *text);
 
+/* The policy that a test starts with, but that red may use blue's first devices too; in force. */
+void fixture_share(Fixture *f);
+/* Has the broker take up what fixture_policy() wrote. */
+void fixture_reload(Fixture *f);
+
 /* One order to the broker, and its answer, good until the next one. */
 const char *broker_tell(Fixture *f, const char *format, ...) _printf_(2, 3);
 unsigned broker_count(Fixture *f, const char *what);
@@ -79,6 +84,9 @@ void run_as(Fixture *f, uid_t uid, ClientRun run, const void *arg); /* start and
 /* Words between a peer and its test, 63 bytes at most. hear() waits. */
 void peer_say(Peer *peer, const char *word);
 void peer_hear(Peer *peer, char word[static 64]);
+/* A peer that has said its first word, and the end of one that waits for "go". */
+Peer peer_ready(Fixture *f, uid_t uid, ClientRun run, const void *arg, char word[static 64]);
+void peer_finish(Peer *peer);
 void client_say(Client *c, const char *word);
 void client_hear(Client *c, char word[static 64]);
 

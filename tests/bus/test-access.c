@@ -191,14 +191,12 @@ static void sees_as_red(Client *c, const void *arg)
 static void test_another_tenant(void **state)
 {
         Fixture *f = *state;
-        Peer blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
         char lease[64];
+        Peer blue = peer_ready(f, UID_BLUE, holds_with_label, NULL, lease);
 
-        peer_hear(&blue, lease);
         run_as(f, UID_RED, sees_as_red, lease);
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "leased");
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 static void sees_as_nobody(Client *c, const void *arg)
@@ -216,13 +214,11 @@ static void sees_as_nobody(Client *c, const void *arg)
 static void test_no_tenant(void **state)
 {
         Fixture *f = *state;
-        Peer blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
         char lease[64];
+        Peer blue = peer_ready(f, UID_BLUE, holds_with_label, NULL, lease);
 
-        peer_hear(&blue, lease);
         run_as(f, UID_NOBODY, sees_as_nobody, lease);
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 static void sees_all_of_blue(Client *c, const void *arg)
@@ -255,16 +251,14 @@ static void sees_all(Client *c, const void *arg)
 static void test_own_tenant_and_administrators(void **state)
 {
         Fixture *f = *state;
-        Peer blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
         char lease[64];
+        Peer blue = peer_ready(f, UID_BLUE, holds_with_label, NULL, lease);
 
-        peer_hear(&blue, lease);
         run_as(f, UID_BLUE, sees_all_of_blue, lease);
         run_as(f, UID_TWO, sees_all_of_blue, lease);
         run_as(f, UID_ADMIN, sees_all, lease);
         run_as(f, 0, sees_all, lease);
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 static void releases(Client *c, const void *arg)
@@ -281,20 +275,13 @@ static void test_release_by_others_who_may(void **state)
         Fixture *f = *state;
 
         for (int i = 0; i < 2; i++) {
-                Peer blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
                 char lease[64];
+                Peer blue = peer_ready(f, UID_BLUE, holds_with_label, NULL, lease);
 
-                peer_hear(&blue, lease);
                 run_as(f, i == 0 ? UID_TWO : UID_ADMIN, releases, lease);
                 broker_await(f, "state " DEVICE_BLUE, "available");
-                peer_say(&blue, "go");
-                peer_end(&blue);
+                peer_finish(&blue);
         }
-}
-
-static void reloads(Client *c, const void *arg)
-{
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
 }
 
 static void sees_shared_device(Client *c, const void *arg)
@@ -326,14 +313,10 @@ static void test_shared_device(void **state)
         char lease[64];
         Peer blue;
 
-        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:0000:01:*\n"
-                          "[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
-        run_as(f, 0, reloads, NULL);
-        blue = peer_start(f, UID_BLUE, holds_with_label, NULL);
-        peer_hear(&blue, lease);
+        fixture_share(f);
+        blue = peer_ready(f, UID_BLUE, holds_with_label, NULL, lease);
         run_as(f, UID_RED, sees_shared_device, lease);
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 static void probes_paths(Client *c, const void *arg)

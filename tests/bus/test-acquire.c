@@ -163,10 +163,9 @@ static void sees_taken(Client *c, const void *arg)
 static void test_taken_until_process_ends(void **state)
 {
         Fixture *f = *state;
-        Peer peer = peer_start(f, UID_BLUE, holds, DEVICE_BLUE);
         char lease[64];
+        Peer peer = peer_ready(f, UID_BLUE, holds, DEVICE_BLUE, lease);
 
-        peer_hear(&peer, lease);
         run_as(f, UID_TWO, sees_taken, lease);
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "leased");
         peer_kill(&peer);
@@ -178,13 +177,11 @@ static void test_taken_until_process_ends(void **state)
 static void test_named_tenant(void **state)
 {
         Fixture *f = *state;
-        Peer peer = peer_start(f, UID_TWO, holds, DEVICE_RED);
         char lease[64];
+        Peer peer = peer_ready(f, UID_TWO, holds, DEVICE_RED, lease);
 
-        peer_hear(&peer, lease);
         assert_string_equal(broker_tell(f, "state " DEVICE_RED), "leased");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         assert_at_rest(f);
 }
 
@@ -264,8 +261,7 @@ static void test_caller_killed_midway(void **state)
         char word[64];
 
         (void)broker_tell(f, "hang " DEVICE_BLUE " 1");
-        peer = peer_start(f, UID_BLUE, asks_and_waits, NULL);
-        peer_hear(&peer, word);
+        peer = peer_ready(f, UID_BLUE, asks_and_waits, NULL, word);
         broker_await(f, "state " DEVICE_BLUE, "binding");
         peer_kill(&peer);
         broker_await(f, "state " DEVICE_BLUE, "reclaiming");
@@ -284,16 +280,14 @@ static void test_connection_closed_midway(void **state)
         char word[64];
 
         (void)broker_tell(f, "hang " DEVICE_BLUE " 1");
-        peer = peer_start(f, UID_BLUE, asks_and_waits, "own connection");
-        peer_hear(&peer, word);
+        peer = peer_ready(f, UID_BLUE, asks_and_waits, "own connection", word);
         broker_await(f, "state " DEVICE_BLUE, "binding");
         peer_say(&peer, "close");
         peer_hear(&peer, word);
         broker_await(f, "state " DEVICE_BLUE, "reclaiming");
         (void)broker_tell(f, "hang " DEVICE_BLUE " 0");
         broker_await(f, "leases", "0");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         assert_at_rest(f);
 }
 
@@ -353,13 +347,11 @@ static void acquires_for_connection(Client *c, const void *arg)
 static void test_lifetime_connection(void **state)
 {
         Fixture *f = *state;
-        Peer peer = peer_start(f, UID_BLUE, acquires_for_connection, NULL);
         char word[64];
+        Peer peer = peer_ready(f, UID_BLUE, acquires_for_connection, NULL, word);
 
-        peer_hear(&peer, word);
         broker_await(f, "state " DEVICE_BLUE, "available");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         assert_at_rest(f);
 }
 
@@ -414,13 +406,11 @@ static void test_pidfd(void **state)
         char word[64];
 
         peer_hear(&foreign, word);
-        peer = peer_start(f, UID_BLUE, acquires_for_others, &foreign.pid);
-        peer_hear(&peer, word);
+        peer = peer_ready(f, UID_BLUE, acquires_for_others, &foreign.pid, word);
         peer_hear(&peer, word);
         assert_string_equal(word, "child is gone");
         broker_await(f, "state " DEVICE_BLUE, "available");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         peer_kill(&foreign);
         assert_at_rest(f);
 }

@@ -130,10 +130,9 @@ static void holds(Client *c, const void *arg)
 static void test_reload(void **state)
 {
         Fixture *f = *state;
-        Peer blue = peer_start(f, UID_BLUE, holds, NULL);
         char word[64];
+        Peer blue = peer_ready(f, UID_BLUE, holds, NULL, word);
 
-        peer_hear(&blue, word);
         fixture_policy(f, "[tenant blue]\nmatch-usr = 1\n[tenant red]\ndevices-max = many\n");
         run_as(f, UID_ADMIN, reloads_bad, NULL);
         run_as(f, UID_TWO, sees_device, "");
@@ -146,8 +145,7 @@ static void test_reload(void **state)
         peer_say(&blue, "go");
         peer_hear(&blue, word);
         broker_await(f, "leases", "0");
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 int main(void)

@@ -26,11 +26,6 @@ static void calls_once(Client *c, const void *arg)
         CHECK(streq(g.error, arg));
 }
 
-static void reloads(Client *c, const void *arg)
-{
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
-}
-
 /* Proves: the policy's rate holds for the user over all its connections, and for no other user. */
 static void test_rate(void **state)
 {
@@ -38,7 +33,7 @@ static void test_rate(void **state)
 
         fixture_policy(f, "[broker]\nrate = 3/1000s\n[tenant blue]\nmatch-user = 1\ndevices = any\n"
                           "[tenant red]\nmatch-user = 2\ndevices = any\n");
-        run_as(f, 0, reloads, NULL);
+        fixture_reload(f);
         run_as(f, UID_BLUE, calls_at_rate, NULL);
         run_as(f, UID_BLUE, calls_once, OURS "RateLimited");
         run_as(f, UID_RED, calls_once, OURS "NoSuchDevice");
@@ -86,13 +81,11 @@ static void test_calls_in_progress(void **state)
 
         for (unsigned i = 0; i < CALLS_UID_MAX; i++)
                 (void)broker_tell(f, "hang 0000:10:%02x.0 1", i);
-        peer = peer_start(f, UID_BLUE, fills_calls, NULL);
-        peer_hear(&peer, word);
+        peer = peer_ready(f, UID_BLUE, fills_calls, NULL, word);
         run_as(f, UID_RED, calls_once, OURS "NoSuchDevice");
         for (unsigned i = 0; i < CALLS_UID_MAX; i++)
                 (void)broker_tell(f, "hang 0000:10:%02x.0 0", i);
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         broker_await(f, "leases", "0");
 }
 
@@ -124,14 +117,12 @@ static void test_callers_of_one_user(void **state)
 {
         Fixture *f = *state;
         unsigned n = CALLERS_UID_MAX + 6;
-        Peer peer = peer_start(f, UID_BLUE, connects_often, &n);
         char word[64];
+        Peer peer = peer_ready(f, UID_BLUE, connects_often, &n, word);
 
-        peer_hear(&peer, word);
         assert_int_equal(broker_count(f, "callers"), CALLERS_UID_MAX);
         run_as(f, UID_RED, calls_once, OURS "NoSuchDevice");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
         broker_await(f, "callers", "0");
 }
 
@@ -148,13 +139,11 @@ static void test_callers_of_all(void **state)
         char word[64], expected[16];
 
         for (size_t i = 0; i < ELEMENTSOF(users); i++) {
-                peers[i] = peer_start(f, users[i], connects_often, &n);
-                peer_hear(&peers[i], word);
+                peers[i] = peer_ready(f, users[i], connects_often, &n, word);
         }
         assert_int_equal(broker_count(f, "callers"), CALLERS_MAX);
         for (size_t i = 0; i < ELEMENTSOF(users); i++) {
-                peer_say(&peers[i], "go");
-                peer_end(&peers[i]);
+                peer_finish(&peers[i]);
                 if (i == 12) {
                         /* The last four are left, the ones under the common match among them. */
                         (void)snprintf(expected, sizeof(expected), "%u", 4 * CALLERS_UID_MAX);
@@ -188,13 +177,11 @@ static void holds_by_connection(Client *c, const void *arg)
 static void test_holder_is_not_forgotten(void **state)
 {
         Fixture *f = *state;
-        Peer peer = peer_start(f, UID_BLUE, holds_by_connection, NULL);
         char word[64];
+        Peer peer = peer_ready(f, UID_BLUE, holds_by_connection, NULL, word);
 
-        peer_hear(&peer, word);
         broker_await(f, "state " DEVICE_BLUE, "available");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
 }
 
 int main(void)

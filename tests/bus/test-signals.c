@@ -62,18 +62,25 @@ static void listen_to_all(sd_bus *bus, Heard *heard)
         (void)sd_bus_add_match(bus, NULL, "eavesdrop='true'", on_signal, heard);
 }
 
-/* Calls the broker once, so that it is known, and listens until told; `arg` says what must have come, or NULL: nothing. */
-static void listens(Client *c, const void *arg)
+/* Calls the broker once, so that it is known, and listens until told. */
+static void listen_until_told(Client *c, Heard *heard)
 {
-        static Heard heard;
-        const char *const *expected = arg;
         char word[64];
 
-        listen_to_all(c->bus, &heard);
+        listen_to_all(c->bus, heard);
         CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
                     ""));
         client_say(c, "listening");
         client_hear(c, word);
+}
+
+/* `arg` says what must have come, or NULL: nothing. */
+static void listens(Client *c, const void *arg)
+{
+        static Heard heard;
+        const char *const *expected = arg;
+
+        listen_until_told(c, &heard);
         for (; expected && *expected; expected++)
                 wait_for(c->bus, &heard, *expected);
         catch_up(c->bus, &heard);
@@ -120,32 +127,20 @@ static void test_who_hears(void **state)
         char word[64];
 
         for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
-                peers[i] = peer_start(f, listeners[i].uid, listens, listeners[i].expected);
-                peer_hear(&peers[i], word);
+                peers[i] = peer_ready(f, listeners[i].uid, listens, listeners[i].expected, word);
         }
         run_as(f, UID_BLUE, acquires_and_releases, NULL);
         broker_await(f, "leases", "0");
         for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
-                peer_say(&peers[i], "go");
-                peer_end(&peers[i]);
+                peer_finish(&peers[i]);
         }
-}
-
-static void reloads(Client *c, const void *arg)
-{
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "Reload", NULL), ""));
 }
 
 static void hears_of_device_only(Client *c, const void *arg)
 {
         static Heard heard;
-        char word[64];
 
-        listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
-                    ""));
-        client_say(c, "listening");
-        client_hear(c, word);
+        listen_until_told(c, &heard);
         wait_for(c->bus, &heard, "Path=/org/vfiobroker1/device/_30000_3a01_3a00_2e0");
         catch_up(c->bus, &heard);
         CHECK(!strstr(heard.text, "/org/vfiobroker1/lease/") && !strstr(heard.text, "tenant/blue"));
@@ -159,15 +154,11 @@ static void test_shared_device(void **state)
         char word[64];
         Peer red;
 
-        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:0000:01:*\n"
-                          "[tenant red]\nmatch-user = 2\ndevices = pci:0000:01:*\n");
-        run_as(f, 0, reloads, NULL);
-        red = peer_start(f, UID_RED, hears_of_device_only, NULL);
-        peer_hear(&red, word);
+        fixture_share(f);
+        red = peer_ready(f, UID_RED, hears_of_device_only, NULL, word);
         run_as(f, UID_BLUE, acquires_and_releases, NULL);
         broker_await(f, "leases", "0");
-        peer_say(&red, "go");
-        peer_end(&red);
+        peer_finish(&red);
 }
 
 static void listens_unknown(Client *c, const void *arg)
@@ -186,14 +177,12 @@ static void listens_unknown(Client *c, const void *arg)
 static void test_no_broadcast(void **state)
 {
         Fixture *f = *state;
-        Peer peer = peer_start(f, 0, listens_unknown, NULL);
         char word[64];
+        Peer peer = peer_ready(f, 0, listens_unknown, NULL, word);
 
-        peer_hear(&peer, word);
         run_as(f, UID_BLUE, acquires_and_releases, NULL);
         broker_await(f, "leases", "0");
-        peer_say(&peer, "go");
-        peer_end(&peer);
+        peer_finish(&peer);
 }
 
 static void hears_end(Client *c, const void *arg)
@@ -220,13 +209,8 @@ static void hears_end(Client *c, const void *arg)
 static void hears_no_end(Client *c, const void *arg)
 {
         static Heard heard;
-        char word[64];
 
-        listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
-                    ""));
-        client_say(c, "listening");
-        client_hear(c, word);
+        listen_until_told(c, &heard);
         wait_for(c->bus, &heard, "Member=InterfacesRemoved");
         CHECK(!strstr(heard.text, "Member=Ended"));
 }
@@ -240,8 +224,7 @@ static void test_ended(void **state)
         char word[64];
 
         peer_hear(&holder, word);
-        other = peer_start(f, UID_TWO, hears_no_end, NULL);
-        peer_hear(&other, word);
+        other = peer_ready(f, UID_TWO, hears_no_end, NULL, word);
         (void)broker_tell(f, "remove " DEVICE_BLUE);
         broker_await(f, "leases", "0");
         peer_say(&holder, "go");
@@ -256,11 +239,7 @@ static void hears_device(Client *c, const void *arg)
         const char *added;
         char word[64];
 
-        listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
-                    ""));
-        client_say(c, "listening");
-        client_hear(c, word);
+        listen_until_told(c, &heard);
         wait_for(c->bus, &heard, "/org/vfiobroker1/device/_30000_3a02_3a00_2e1");
         wait_for(c->bus, &heard, "Devices");
         added = strstr(heard.text, "Member=InterfacesAdded");
@@ -280,30 +259,23 @@ static void hears_device(Client *c, const void *arg)
 static void test_devices_come_and_go(void **state)
 {
         Fixture *f = *state;
-        Peer red = peer_start(f, UID_RED, hears_device, NULL);
         char word[64];
+        Peer red = peer_ready(f, UID_RED, hears_device, NULL, word);
 
-        peer_hear(&red, word);
         (void)broker_tell(f, "add 0000:01:00.7 61 vfio-pci");
         (void)broker_tell(f, "add 0000:02:00.1 60 vfio-pci");
         peer_say(&red, "go");
         peer_hear(&red, word);
         (void)broker_tell(f, "remove 0000:02:00.1");
         (void)broker_tell(f, "remove 0000:01:00.7");
-        peer_say(&red, "go");
-        peer_end(&red);
+        peer_finish(&red);
 }
 
 static void checks_values(Client *c, const void *arg)
 {
         static Heard heard;
-        char word[64];
 
-        listen_to_all(c->bus, &heard);
-        CHECK(streq(call_error(c->bus, "/org/vfiobroker1", "org.vfiobroker1.Manager", "ListDevices", NULL),
-                    ""));
-        client_say(c, "listening");
-        client_hear(c, word);
+        listen_until_told(c, &heard);
         wait_for(c->bus, &heard, "Member=PropertiesChanged");
         catch_up(c->bus, &heard);
         CHECK(strstr(heard.text, "\"State\""));
@@ -314,13 +286,11 @@ static void checks_values(Client *c, const void *arg)
 static void test_no_values(void **state)
 {
         Fixture *f = *state;
-        Peer blue = peer_start(f, UID_BLUE, checks_values, NULL);
         char word[64];
+        Peer blue = peer_ready(f, UID_BLUE, checks_values, NULL, word);
 
-        peer_hear(&blue, word);
         (void)broker_tell(f, "add " DEVICE_BLUE " 1 vfio-pci"); /* another driver */
-        peer_say(&blue, "go");
-        peer_end(&blue);
+        peer_finish(&blue);
 }
 
 int main(void)
