@@ -33,131 +33,104 @@ static void test_bool(_unused_ void **state)
                 assert_int_equal(value_bool(neither[i], &value), -EINVAL);
 }
 
-/* The output of a parser that refuses stays as it was. */
-static void test_untouched(_unused_ void **state)
-{
-        uint64_t value = 42;
-        unsigned small = 42;
-        mode_t mode = 42;
+/* A parser of one value, whatever the value's type is. */
+typedef int (*Parser)(const char *text, uint64_t *ret);
 
-        assert_int_equal(value_unsigned("x", 9, &value), -EINVAL);
-        assert_int_equal(value_size("1x", &value), -EINVAL);
-        assert_int_equal(value_duration("1", &value), -EINVAL);
-        assert_int_equal(value_percent("101%", &small), -ERANGE);
-        assert_int_equal(value_hex("12", 4, &small), -EINVAL);
-        assert_int_equal(value_rate("1/0s", &small, &value), -ERANGE);
-        assert_int_equal(value_mode("9", &mode), -EINVAL);
-        assert_int_equal(value, 42);
-        assert_int_equal(small, 42);
-        assert_int_equal(mode, 42);
+/* What is refused leaves the output as it was. */
+typedef struct Case {
+        const char *text;
+        int error; /* positive; 0: the value */
+        uint64_t value;
+} Case;
+
+static void check(Parser parser, const Case *cases, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                uint64_t value = 42;
+
+                print_message("\"%s\"\n", cases[i].text);
+                assert_int_equal(parser(cases[i].text, &value), -cases[i].error);
+                assert_true(value == (cases[i].error ? 42 : cases[i].value));
+        }
 }
+
+#define CHECK(parser, ...)                                                                                  \
+        check(parser, (const Case[]){ __VA_ARGS__ }, ELEMENTSOF(((const Case[]){ __VA_ARGS__ })))
+
+static int up_to_4(const char *text, uint64_t *ret)
+{
+        return value_unsigned(text, 4, ret);
+}
+
+static int up_to_max(const char *text, uint64_t *ret)
+{
+        return value_unsigned(text, UINT64_MAX, ret);
+}
+
+/* For those whose value is smaller. */
+#define WIDE(name, type, call)                                                                              \
+        static int name(const char *text, uint64_t *ret)                                                    \
+        {                                                                                                   \
+                type value = 42;                                                                            \
+                int r = call;                                                                               \
+                                                                                                            \
+                *ret = value;                                                                               \
+                return r;                                                                                   \
+        }
+
+WIDE(hex_4, unsigned, value_hex(text, 4, &value))
+WIDE(percent, unsigned, value_percent(text, &value))
+WIDE(mode, mode_t, value_mode(text, &value))
 
 static void test_unsigned(_unused_ void **state)
 {
-        uint64_t value;
-
-        assert_int_equal(value_unsigned("0", 0, &value), 0);
-        assert_int_equal(value, 0);
-        assert_int_equal(value_unsigned("4", 4, &value), 0);
-        assert_int_equal(value, 4);
-        assert_int_equal(value_unsigned("5", 4, &value), -ERANGE);
-        assert_int_equal(value_unsigned("18446744073709551615", UINT64_MAX, &value), 0);
-        assert_true(value == UINT64_MAX);
-        assert_int_equal(value_unsigned("18446744073709551616", UINT64_MAX, &value), -ERANGE);
-        assert_int_equal(value_unsigned("99999999999999999999999", UINT64_MAX, &value), -ERANGE);
-        for (size_t i = 0; i < 7; i++)
-                assert_int_equal(
-                        value_unsigned((const char *[]){ "", "-1", "+1", " 1", "1 ", "0x1", "1.0" }[i], 9,
-                                       &value),
-                        -EINVAL);
+        CHECK(up_to_4, { "0", 0, 0 }, { "4", 0, 4 }, { "5", ERANGE, 0 });
+        CHECK(up_to_max, { "18446744073709551615", 0, UINT64_MAX }, { "18446744073709551616", ERANGE, 0 },
+              { "99999999999999999999999", ERANGE, 0 }, { "", EINVAL, 0 }, { "-1", EINVAL, 0 },
+              { "+1", EINVAL, 0 }, { " 1", EINVAL, 0 }, { "1 ", EINVAL, 0 }, { "0x1", EINVAL, 0 },
+              { "1.0", EINVAL, 0 });
 }
 
 static void test_hex(_unused_ void **state)
 {
-        unsigned value;
-
-        assert_int_equal(value_hex("10ca", 4, &value), 0);
-        assert_int_equal(value, 0x10ca);
-        assert_int_equal(value_hex("FfFf", 4, &value), 0);
-        assert_int_equal(value, 0xffff);
-        assert_int_equal(value_hex("10cg", 4, &value), -EINVAL);
-        assert_int_equal(value_hex("10c", 4, &value), -EINVAL);
-        assert_int_equal(value_hex("10ca0", 4, &value), -EINVAL);
-        assert_int_equal(value_hex("", 4, &value), -EINVAL);
+        CHECK(hex_4, { "10ca", 0, 0x10ca }, { "FfFf", 0, 0xffff }, { "10cg", EINVAL, 0 },
+              { "10c", EINVAL, 0 }, { "10ca0", EINVAL, 0 }, { "", EINVAL, 0 });
 }
 
 static void test_size(_unused_ void **state)
 {
-        uint64_t value;
-
-        assert_int_equal(value_size("0", &value), 0);
-        assert_int_equal(value, 0);
-        assert_int_equal(value_size("4096", &value), 0);
-        assert_int_equal(value, 4096);
-        assert_int_equal(value_size("1K", &value), 0);
-        assert_int_equal(value, 1024);
-        assert_int_equal(value_size("64M", &value), 0);
-        assert_int_equal(value, 64 * 1024 * 1024);
-        assert_int_equal(value_size("2G", &value), 0);
-        assert_true(value == UINT64_C(2) << 30);
-        assert_int_equal(value_size("16777215T", &value), 0);
-        assert_true(value == UINT64_C(16777215) << 40);
-        assert_int_equal(value_size("16777216T", &value), -ERANGE);
-        /* stands for "not limited" */
-        assert_int_equal(value_size("18446744073709551615", &value), -ERANGE);
-        assert_int_equal(value_size("18446744073709551616K", &value), -ERANGE);
-        for (size_t i = 0; i < 7; i++)
-                assert_int_equal(
-                        value_size((const char *[]){ "", "K", "1k", "1KB", "1 K", "-1K", "1.5G" }[i],
-                                   &value),
-                        -EINVAL);
+        CHECK(value_size, { "0", 0, 0 }, { "4096", 0, 4096 }, { "1K", 0, 1024 },
+              { "64M", 0, UINT64_C(64) << 20 }, { "2G", 0, UINT64_C(2) << 30 },
+              { "16777215T", 0, UINT64_C(16777215) << 40 }, { "16777216T", ERANGE, 0 },
+              { "18446744073709551615", ERANGE, 0 }, /* stands for "not limited" */
+              { "18446744073709551616K", ERANGE, 0 }, { "", EINVAL, 0 }, { "K", EINVAL, 0 },
+              { "1k", EINVAL, 0 }, { "1KB", EINVAL, 0 }, { "1 K", EINVAL, 0 }, { "-1K", EINVAL, 0 },
+              { "1.5G", EINVAL, 0 });
 }
 
 static void test_percent(_unused_ void **state)
 {
-        unsigned value;
-
-        assert_int_equal(value_percent("0%", &value), 0);
-        assert_int_equal(value, 0);
-        assert_int_equal(value_percent("100%", &value), 0);
-        assert_int_equal(value, 100);
-        assert_int_equal(value_percent("101%", &value), -ERANGE);
-        assert_int_equal(value_percent("99999999999999999999%", &value), -ERANGE);
-        assert_int_equal(value_percent("50", &value), -EINVAL);
-        assert_int_equal(value_percent("%", &value), -EINVAL);
+        CHECK(percent, { "0%", 0, 0 }, { "100%", 0, 100 }, { "101%", ERANGE, 0 },
+              { "99999999999999999999%", ERANGE, 0 }, { "50", EINVAL, 0 }, { "%", EINVAL, 0 });
 }
 
 static void test_duration(_unused_ void **state)
 {
-        uint64_t value;
-
-        assert_int_equal(value_duration("0", &value), 0);
-        assert_int_equal(value, 0);
-        assert_int_equal(value_duration("0s", &value), 0);
-        assert_int_equal(value, 0);
-        assert_int_equal(value_duration("7us", &value), 0);
-        assert_int_equal(value, 7);
-        assert_int_equal(value_duration("500ms", &value), 0);
-        assert_int_equal(value, 500000);
-        assert_int_equal(value_duration("10s", &value), 0);
-        assert_int_equal(value, 10000000);
-        assert_int_equal(value_duration("2min", &value), 0);
-        assert_int_equal(value, 120000000);
-        assert_int_equal(value_duration("1h", &value), 0);
-        assert_true(value == UINT64_C(3600000000));
-        assert_int_equal(value_duration("9223372036854775807us", &value), 0);
-        assert_int_equal(value_duration("9223372036854775808us", &value), -ERANGE);
-        assert_int_equal(value_duration("9999999999999999h", &value), -ERANGE);
-        for (size_t i = 0; i < 6; i++)
-                assert_int_equal(
-                        value_duration((const char *[]){ "", "10", "s", "1d", "1 s", "1S" }[i], &value),
-                        -EINVAL);
+        CHECK(value_duration, { "0", 0, 0 }, { "0s", 0, 0 }, { "7us", 0, 7 }, { "500ms", 0, 500000 },
+              { "10s", 0, 10000000 }, { "2min", 0, 120000000 }, { "1h", 0, UINT64_C(3600000000) },
+              { "9223372036854775807us", 0, INT64_MAX }, { "9223372036854775808us", ERANGE, 0 },
+              { "9999999999999999h", ERANGE, 0 }, { "", EINVAL, 0 }, { "10", EINVAL, 0 }, { "s", EINVAL, 0 },
+              { "1d", EINVAL, 0 }, { "1 s", EINVAL, 0 }, { "1S", EINVAL, 0 });
 }
 
 static void test_rate(_unused_ void **state)
 {
-        unsigned count;
-        uint64_t usec;
+        unsigned count = 42;
+        uint64_t usec = 42;
+
+        assert_int_equal(value_rate("1/0s", &count, &usec), -ERANGE);
+        assert_int_equal(count, 42);
+        assert_int_equal(usec, 42);
 
         assert_int_equal(value_rate("20/10s", &count, &usec), 0);
         assert_int_equal(count, 20);
@@ -175,26 +148,17 @@ static void test_rate(_unused_ void **state)
 
 static void test_mode(_unused_ void **state)
 {
-        mode_t mode;
-
-        assert_int_equal(value_mode("0660", &mode), 0);
-        assert_int_equal(mode, 0660);
-        assert_int_equal(value_mode("777", &mode), 0);
-        assert_int_equal(mode, 0777);
-        assert_int_equal(value_mode("1777", &mode), -ERANGE);
-        for (size_t i = 0; i < 4; i++)
-                assert_int_equal(value_mode((const char *[]){ "", "60", "00660", "0680" }[i], &mode),
-                                 -EINVAL);
+        CHECK(mode, { "0660", 0, 0660 }, { "777", 0, 0777 }, { "1777", ERANGE, 0 }, { "", EINVAL, 0 },
+              { "60", EINVAL, 0 }, { "00660", EINVAL, 0 }, { "0680", EINVAL, 0 });
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_bool),     cmocka_unit_test(test_untouched),
-                cmocka_unit_test(test_unsigned), cmocka_unit_test(test_hex),
-                cmocka_unit_test(test_size),     cmocka_unit_test(test_percent),
-                cmocka_unit_test(test_duration), cmocka_unit_test(test_rate),
-                cmocka_unit_test(test_mode),
+                cmocka_unit_test(test_bool),    cmocka_unit_test(test_unsigned),
+                cmocka_unit_test(test_hex),     cmocka_unit_test(test_size),
+                cmocka_unit_test(test_percent), cmocka_unit_test(test_duration),
+                cmocka_unit_test(test_rate),    cmocka_unit_test(test_mode),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
