@@ -51,17 +51,22 @@ PROPERTY_GETTER(get_reset_methods)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-PROPERTY_GETTER(get_reset_set)
+/* The paths of the devices that are something to this one. */
+static int append_related(sd_bus_message *reply, const Object *object,
+                          bool (*is_related)(const Device *device, const Device *other))
 {
-        const Object *object = userdata;
-        const Device *device = object->found;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "o");
         for (const Device *other = object->bus->broker->devices; r >= 0 && other; other = other->hh.next)
-                if (device_reset_hits(device, other))
+                if (is_related(object->found, other))
                         r = object_append_path(reply, &device_kind, other);
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+PROPERTY_GETTER(get_reset_set)
+{
+        return append_related(reply, userdata, device_reset_hits);
 }
 
 PROPERTY_GETTER(get_physical_function)
@@ -74,17 +79,27 @@ PROPERTY_GETTER(get_physical_function)
                                   id[0] ? broker_device(object->bus->broker, id) : NULL);
 }
 
+static bool is_virtual_function(const Device *device, const Device *other)
+{
+        return streq(other->info.physical_function, device->info.id);
+}
+
 PROPERTY_GETTER(get_virtual_functions)
 {
-        const Object *object = userdata;
+        return append_related(reply, userdata, is_virtual_function);
+}
+
+/* 1 where the device has no lease, or one that the reader may see; 0 where it is not to know of it. */
+static int sees_lease(const Object *object, sd_bus_error *error)
+{
         const Device *device = object->found;
+        Caller *viewer;
         int r;
 
-        r = sd_bus_message_open_container(reply, 'a', "o");
-        for (const Device *other = object->bus->broker->devices; r >= 0 && other; other = other->hh.next)
-                if (streq(other->info.physical_function, device->info.id))
-                        r = object_append_path(reply, &device_kind, other);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+        r = access_viewer(object->bus, &viewer, error);
+        if (r < 0)
+                return r;
+        return !device->lease || access_sees_lease(object->bus, viewer, device->lease);
 }
 
 /* The reason may say how its lease ended. */
@@ -92,32 +107,20 @@ PROPERTY_GETTER(get_state_reason)
 {
         const Object *object = userdata;
         const Device *device = object->found;
-        Caller *viewer;
         int r;
 
-        r = access_viewer(object->bus, &viewer, error);
-        if (r < 0)
-                return r;
-        return sd_bus_message_append(reply, "s",
-                                     !device->lease || access_sees_lease(object->bus, viewer, device->lease)
-                                             ? device->state_reason
-                                             : "");
+        r = sees_lease(object, error);
+        return r < 0 ? r : sd_bus_message_append(reply, "s", r > 0 ? device->state_reason : "");
 }
 
 PROPERTY_GETTER(get_lease)
 {
         const Object *object = userdata;
         const Device *device = object->found;
-        Caller *viewer;
         int r;
 
-        r = access_viewer(object->bus, &viewer, error);
-        if (r < 0)
-                return r;
-        return object_append_path(reply, &lease_kind,
-                                  device->lease && access_sees_lease(object->bus, viewer, device->lease)
-                                          ? device->lease
-                                          : NULL);
+        r = sees_lease(object, error);
+        return r < 0 ? r : object_append_path(reply, &lease_kind, r > 0 ? device->lease : NULL);
 }
 
 static const sd_bus_vtable device_vtable[] = {
