@@ -10,9 +10,7 @@
 static int lease_path(struct vfiobroker *broker, const char *lease, sd_bus_message **ret_reply,
                       const char **ret_path)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         _cleanup_free_ char *id = NULL;
-        const char *path;
         int r;
 
         if (lease[0] == '/') {
@@ -22,26 +20,7 @@ static int lease_path(struct vfiobroker *broker, const char *lease, sd_bus_messa
                 if (r <= 0)
                         return broker_error(broker, ENXIO, "%s is not the path of a lease", lease);
         }
-
-        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, "GetLease", &call);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_append(call, "s", id ? id : lease);
-        if (r < 0)
-                return r;
-
-        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "o", &reply);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0)
-                return r;
-
-        *ret_reply = TAKE_PTR(reply);
-        *ret_path = path;
-        return 0;
+        return broker_find(broker, "GetLease", id ? id : lease, ret_reply, ret_path);
 }
 
 static int release(struct vfiobroker *broker, const char *lease)

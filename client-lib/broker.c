@@ -205,6 +205,34 @@ int path_to_id(const char *path, const char *prefix, char **ret)
         return 0;
 }
 
+int broker_find(struct vfiobroker *broker, const char *getter, const char *id, sd_bus_message **ret_reply,
+                const char **ret_path)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        const char *path;
+        int r;
+
+        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, getter, &call);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(call, "s", id);
+        if (r < 0)
+                return r;
+
+        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "o", &reply);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+
+        *ret_reply = TAKE_PTR(reply);
+        *ret_path = path;
+        return 0;
+}
+
 int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
                         const char *const *arguments)
 {

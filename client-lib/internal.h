@@ -58,6 +58,11 @@ int broker_call_new(struct vfiobroker *broker, const char *path, const char *int
 int broker_call(struct vfiobroker *broker, sd_bus_message *call, uint64_t timeout_usec,
                 const char *signature, sd_bus_message **ret_reply);
 
+/* Asks a Manager method (GetDevice, GetLease) where the object of that id is: that is where one that the caller may
+ * not see is refused. *ret_path is the reply's. */
+int broker_find(struct vfiobroker *broker, const char *getter, const char *id, sd_bus_message **ret_reply,
+                const char **ret_path);
+
 /* A Manager method with string arguments (NULL-terminated) and an answer that is empty. */
 int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
                         const char *const *arguments);
