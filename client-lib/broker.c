@@ -27,7 +27,8 @@ struct vfiobroker *broker_unref(struct vfiobroker *broker)
         return NULL;
 }
 
-/* Waits until the bus has answered, so that a failure is open's and not the first call's. */
+/* A handle on a bus that has been started. Waits until the bus has answered, so that a failure is open's and not
+ * the first call's. */
 static int broker_new(sd_bus *bus, struct vfiobroker **ret)
 {
         struct vfiobroker *broker;
@@ -43,7 +44,7 @@ static int broker_new(sd_bus *bus, struct vfiobroker **ret)
                 return -ENOMEM;
 
         broker->n_ref = 1;
-        broker->bus = sd_bus_ref(bus);
+        broker->bus = bus;
         broker->last_error = no_error;
         *ret = broker;
         return 0;
@@ -52,38 +53,23 @@ static int broker_new(sd_bus *bus, struct vfiobroker **ret)
 _public_ int vfiobroker_open_system(struct vfiobroker **ret)
 {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        struct vfiobroker *broker;
         int r;
 
         if (!ret)
                 return -EINVAL;
 
         r = sd_bus_open_system_with_description(&bus, "vfiobroker-client");
-        if (r < 0)
-                return r;
-
-        r = broker_new(bus, &broker);
-        if (r < 0)
-                return r;
-
-        /* The handle has its own reference: closing ours would close the connection. */
-        bus = sd_bus_unref(bus);
-        *ret = broker;
-        return 0;
+        if (r >= 0)
+                r = broker_new(bus, ret);
+        if (r >= 0)
+                (void)TAKE_PTR(bus);
+        return r;
 }
 
-_public_ int vfiobroker_open_bus_address(const char *address, struct vfiobroker **ret)
+/* Starts a client on the bus. */
+static int start(sd_bus *bus, const char *address)
 {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        struct vfiobroker *broker;
         int r;
-
-        if (!address || !ret)
-                return -EINVAL;
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
 
         r = sd_bus_set_address(bus, address);
         if (r < 0)
@@ -97,17 +83,25 @@ _public_ int vfiobroker_open_bus_address(const char *address, struct vfiobroker 
         if (r < 0)
                 return r;
 
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
+        return sd_bus_start(bus);
+}
 
-        r = broker_new(bus, &broker);
-        if (r < 0)
-                return r;
+_public_ int vfiobroker_open_bus_address(const char *address, struct vfiobroker **ret)
+{
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
 
-        bus = sd_bus_unref(bus);
-        *ret = broker;
-        return 0;
+        if (!address || !ret)
+                return -EINVAL;
+
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = start(bus, address);
+        if (r >= 0)
+                r = broker_new(bus, ret);
+        if (r >= 0)
+                (void)TAKE_PTR(bus);
+        return r;
 }
 
 _public_ struct vfiobroker *vfiobroker_close(struct vfiobroker *broker)
@@ -205,22 +199,31 @@ int path_to_id(const char *path, const char *prefix, char **ret)
         return 0;
 }
 
+int broker_ask(struct vfiobroker *broker, const char *path, const char *interface, const char *member,
+               const char *argument, const char *signature, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = broker_call_new(broker, path, interface, member, &call);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(call, "s", argument);
+        if (r < 0)
+                return r;
+
+        return broker_call(broker, call, CALL_TIMEOUT_USEC, signature, ret);
+}
+
 int broker_find(struct vfiobroker *broker, const char *getter, const char *id, sd_bus_message **ret_reply,
                 const char **ret_path)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *path;
         int r;
 
-        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, getter, &call);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_append(call, "s", id);
-        if (r < 0)
-                return r;
-
-        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "o", &reply);
+        r = broker_ask(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, getter, id, "o", &reply);
         if (r < 0)
                 return r;
 

@@ -58,6 +58,10 @@ int broker_call_new(struct vfiobroker *broker, const char *path, const char *int
 int broker_call(struct vfiobroker *broker, sd_bus_message *call, uint64_t timeout_usec,
                 const char *signature, sd_bus_message **ret_reply);
 
+/* A quick call with one string. */
+int broker_ask(struct vfiobroker *broker, const char *path, const char *interface, const char *member,
+               const char *argument, const char *signature, sd_bus_message **ret);
+
 /* Asks a Manager method (GetDevice, GetLease) where the object of that id is: that is where one that the caller may
  * not see is refused. *ret_path is the reply's. */
 int broker_find(struct vfiobroker *broker, const char *getter, const char *id, sd_bus_message **ret_reply,

@@ -392,7 +392,7 @@ int record_read_properties(struct vfiobroker *broker, sd_bus_message *m, const R
 int broker_get_object(struct vfiobroker *broker, const char *getter, const char *id, const char *interface,
                       const RecordType *type, void **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL, *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL, *reply = NULL;
         const char *path;
         int r;
 
@@ -400,15 +400,8 @@ int broker_get_object(struct vfiobroker *broker, const char *getter, const char 
         if (r < 0)
                 return r;
 
-        r = broker_call_new(broker, path, "org.freedesktop.DBus.Properties", "GetAll", &call);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_append(call, "s", interface);
-        if (r < 0)
-                return r;
-
-        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "a{sv}", &reply);
+        r = broker_ask(broker, path, "org.freedesktop.DBus.Properties", "GetAll", interface, "a{sv}",
+                       &reply);
         if (r < 0)
                 return r;
         return record_read_properties(broker, reply, type, ret);

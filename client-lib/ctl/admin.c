@@ -3,49 +3,36 @@
 /* vfiobrokerctl release, reset, bind, unbind and reload: one call for each argument, and silence where all
  * went well. */
 
-#include <limits.h>
-
 #include "client-lib/ctl/ctl.h"
 
-typedef int (*Call)(struct vfiobroker *broker, const char *argument);
-
-/* Goes on after an argument that was refused; the exit code tells. */
-static int for_each_argument(const Verb *verb, int argc, char **argv, Call call)
+static int release(struct vfiobroker *broker, const char *lease, _unused_ bool first)
 {
-        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
-        int first, r, code = EXIT_SUCCESS;
-
-        first = verb_arguments(verb, argc, argv, 1, INT_MAX, &code);
-        if (first < 0)
-                return code;
-
-        r = ctl_open(&broker);
-        if (r < 0)
-                return EXIT_FAILURE;
-
-        for (int i = first; i < argc; i++) {
-                r = call(broker, argv[i]);
-                if (r < 0) {
-                        (void)ctl_refused(broker, argv[i], r);
-                        code = EXIT_FAILURE;
-                }
-        }
-        return code;
+        return vfiobroker_release(broker, lease);
 }
 
 int verb_release(const Verb *verb, int argc, char **argv)
 {
-        return for_each_argument(verb, argc, argv, vfiobroker_release);
+        return verb_for_each(verb, argc, argv, release);
+}
+
+static int reset(struct vfiobroker *broker, const char *device, _unused_ bool first)
+{
+        return vfiobroker_reset_device(broker, device);
 }
 
 int verb_reset(const Verb *verb, int argc, char **argv)
 {
-        return for_each_argument(verb, argc, argv, vfiobroker_reset_device);
+        return verb_for_each(verb, argc, argv, reset);
+}
+
+static int unbind(struct vfiobroker *broker, const char *device, _unused_ bool first)
+{
+        return vfiobroker_unbind_device(broker, device);
 }
 
 int verb_unbind(const Verb *verb, int argc, char **argv)
 {
-        return for_each_argument(verb, argc, argv, vfiobroker_unbind_device);
+        return verb_for_each(verb, argc, argv, unbind);
 }
 
 int verb_bind(const Verb *verb, int argc, char **argv)

@@ -46,6 +46,11 @@ int verb_usage(const Verb *verb, const char *format, ...) _printf_(2, 3);
  * there may be. */
 int verb_arguments(const Verb *verb, int argc, char **argv, int min, int max, int *ret_exit);
 
+/* A verb without options whose arguments are all treated alike, one or more: connects, and calls `one` for each; -errno
+ * from it is a refusal, which is reported with the argument, and does not keep the others from their turn. */
+typedef int (*VerbOne)(struct vfiobroker *broker, const char *argument, bool first);
+int verb_for_each(const Verb *verb, int argc, char **argv, VerbOne one);
+
 /* "vfiobrokerctl: TEXT" on stderr. */
 void ctl_error(const char *format, ...) _printf_(1, 2);
 

@@ -37,28 +37,10 @@ static int list_arguments(const Verb *verb, int argc, char **argv, bool *ret_leg
         return 0;
 }
 
-static int add_device(Table *table, const struct vfiobroker_device_entry *device)
+/* One list as a table: `fill` asks the broker and adds the rows. */
+static int show(const Verb *verb, int argc, char **argv, const char *const *headings, size_t n_columns,
+                int (*fill)(struct vfiobroker *broker, Table *table))
 {
-        char group[32] = "";
-        const char *const cells[] = { device->id, device->bus,   device->driver,
-                                      group,      device->state, device->description };
-
-        if (device->group >= 0)
-                (void)snprintf(group, sizeof(group), "%" PRIi64, device->group);
-
-        for (size_t i = 0; i < ELEMENTSOF(cells); i++) {
-                int r = table_add(table, cells[i]);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-int verb_list(const Verb *verb, int argc, char **argv)
-{
-        static const char *const headings[] = { "ID", "BUS", "DRIVER", "GROUP", "STATE", "DESCRIPTION" };
-        _cleanup_(vfiobroker_device_list_freep) struct vfiobroker_device_list *list = NULL;
         _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
         _cleanup_(table_freep) Table *table = NULL;
         int code, r;
@@ -71,22 +53,45 @@ int verb_list(const Verb *verb, int argc, char **argv)
         if (r < 0)
                 return EXIT_FAILURE;
 
-        r = vfiobroker_list_devices(broker, &list);
+        r = table_new(headings, n_columns, &table);
+        if (r >= 0)
+                r = fill(broker, table);
         if (r < 0) {
-                (void)ctl_refused(broker, "Cannot list devices", r);
-                return EXIT_FAILURE;
-        }
-
-        r = table_new(headings, ELEMENTSOF(headings), &table);
-        for (size_t i = 0; r >= 0 && i < list->n; i++)
-                r = add_device(table, list->devices[i]);
-        if (r < 0) {
-                ctl_error("%s", strerror(-r));
+                (void)ctl_refused(broker, "Cannot list", r);
                 return EXIT_FAILURE;
         }
 
         table_print(table, stdout, legend, terminal_width(stdout));
         return EXIT_SUCCESS;
+}
+
+static int add_device(Table *table, const struct vfiobroker_device_entry *device)
+{
+        char group[32] = "";
+        const char *const cells[] = { device->id, device->bus,   device->driver,
+                                      group,      device->state, device->description };
+
+        if (device->group >= 0)
+                (void)snprintf(group, sizeof(group), "%" PRIi64, device->group);
+        return table_add_row(table, cells);
+}
+
+static int fill_devices(struct vfiobroker *broker, Table *table)
+{
+        _cleanup_(vfiobroker_device_list_freep) struct vfiobroker_device_list *list = NULL;
+        int r;
+
+        r = vfiobroker_list_devices(broker, &list);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_device(table, list->devices[i]);
+        return r;
+}
+
+int verb_list(const Verb *verb, int argc, char **argv)
+{
+        static const char *const headings[] = { "ID", "BUS", "DRIVER", "GROUP", "STATE", "DESCRIPTION" };
+
+        return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_devices);
 }
 
 static int add_lease(Table *table, const struct vfiobroker_lease_entry *lease)
@@ -97,46 +102,23 @@ static int add_lease(Table *table, const struct vfiobroker_lease_entry *lease)
         if (lease->pid > 0)
                 (void)snprintf(pid, sizeof(pid), "%" PRIu32, lease->pid);
         (void)format_size(lease->memlock, size);
+        return table_add_row(table, cells);
+}
 
-        for (size_t i = 0; i < ELEMENTSOF(cells); i++) {
-                int r = table_add(table, cells[i]);
+static int fill_leases(struct vfiobroker *broker, Table *table)
+{
+        _cleanup_(vfiobroker_lease_list_freep) struct vfiobroker_lease_list *list = NULL;
+        int r;
 
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        r = vfiobroker_list_leases(broker, &list);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_lease(table, list->leases[i]);
+        return r;
 }
 
 int verb_leases(const Verb *verb, int argc, char **argv)
 {
         static const char *const headings[] = { "LEASE", "TENANT", "BACKEND", "PID", "MEMLOCK", "LABEL" };
-        _cleanup_(vfiobroker_lease_list_freep) struct vfiobroker_lease_list *list = NULL;
-        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
-        _cleanup_(table_freep) Table *table = NULL;
-        int code, r;
-        bool legend;
 
-        if (list_arguments(verb, argc, argv, &legend, &code) < 0)
-                return code;
-
-        r = ctl_open(&broker);
-        if (r < 0)
-                return EXIT_FAILURE;
-
-        r = vfiobroker_list_leases(broker, &list);
-        if (r < 0) {
-                (void)ctl_refused(broker, "Cannot list leases", r);
-                return EXIT_FAILURE;
-        }
-
-        r = table_new(headings, ELEMENTSOF(headings), &table);
-        for (size_t i = 0; r >= 0 && i < list->n; i++)
-                r = add_lease(table, list->leases[i]);
-        if (r < 0) {
-                ctl_error("%s", strerror(-r));
-                return EXIT_FAILURE;
-        }
-
-        table_print(table, stdout, legend, terminal_width(stdout));
-        return EXIT_SUCCESS;
+        return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_leases);
 }

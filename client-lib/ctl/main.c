@@ -5,6 +5,7 @@
  * libvfiobroker. */
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 
 #include "client-lib/ctl/ctl.h"
@@ -132,6 +133,29 @@ int verb_arguments(const Verb *verb, int argc, char **argv, int min, int max, in
                 return -1;
         }
         return optind;
+}
+
+int verb_for_each(const Verb *verb, int argc, char **argv, VerbOne one)
+{
+        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
+        int first, r, code = EXIT_SUCCESS;
+
+        first = verb_arguments(verb, argc, argv, 1, INT_MAX, &code);
+        if (first < 0)
+                return code;
+
+        r = ctl_open(&broker);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        for (int i = first; i < argc; i++) {
+                r = one(broker, argv[i], i == first);
+                if (r < 0) {
+                        (void)ctl_refused(broker, argv[i], r);
+                        code = EXIT_FAILURE;
+                }
+        }
+        return code;
 }
 
 static void print_help(void)

@@ -3,8 +3,6 @@
 /* vfiobrokerctl status: one device in people's words; what does not apply to it is left out. */
 
 #include <inttypes.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <time.h>
 
 #include "client-lib/ctl/ctl.h"
@@ -103,31 +101,22 @@ static void print_device(const struct vfiobroker_device *device)
         print_last_reset(device);
 }
 
+static int status(struct vfiobroker *broker, const char *id, bool first)
+{
+        _cleanup_(vfiobroker_device_freep) struct vfiobroker_device *device = NULL;
+        int r;
+
+        r = vfiobroker_get_device(broker, id, &device);
+        if (r < 0)
+                return r;
+
+        if (!first)
+                putchar('\n');
+        print_device(device);
+        return 0;
+}
+
 int verb_status(const Verb *verb, int argc, char **argv)
 {
-        _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
-        int first, r, code = EXIT_SUCCESS;
-
-        first = verb_arguments(verb, argc, argv, 1, INT_MAX, &code);
-        if (first < 0)
-                return code;
-
-        r = ctl_open(&broker);
-        if (r < 0)
-                return EXIT_FAILURE;
-
-        for (int i = first; i < argc; i++) {
-                _cleanup_(vfiobroker_device_freep) struct vfiobroker_device *device = NULL;
-
-                r = vfiobroker_get_device(broker, argv[i], &device);
-                if (r < 0) {
-                        (void)ctl_refused(broker, argv[i], r);
-                        code = EXIT_FAILURE;
-                        continue;
-                }
-                if (i > first)
-                        putchar('\n');
-                print_device(device);
-        }
-        return code;
+        return verb_for_each(verb, argc, argv, status);
 }

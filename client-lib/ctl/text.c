@@ -172,11 +172,9 @@ int table_new(const char *const *headings, size_t n_columns, Table **ret)
                 return -ENOMEM;
         table->n_columns = n_columns;
 
-        for (size_t i = 0; i < n_columns; i++) {
-                r = table_add(table, headings[i]);
-                if (r < 0)
-                        return r;
-        }
+        r = table_add_row(table, headings);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(table);
         return 0;
@@ -207,6 +205,17 @@ int table_add(Table *table, const char *cell)
         if (!copy)
                 return -ENOMEM;
         table->cells[table->n_cells++] = copy;
+        return 0;
+}
+
+int table_add_row(Table *table, const char *const *cells)
+{
+        for (size_t i = 0; i < table->n_columns; i++) {
+                int r = table_add(table, cells[i]);
+
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 

@@ -33,6 +33,9 @@ Table *table_free(Table *table);
 /* Adds one cell, rows being filled from the left. An empty one is shown as "-". */
 int table_add(Table *table, const char *cell);
 
+/* Adds a row: as many cells as there are headings. */
+int table_add_row(Table *table, const char *const *cells);
+
 /* Prints it with columns as wide as needed. The last column is cut so that lines fit `width`; 0: nothing is
  * cut. */
 void table_print(const Table *table, FILE *f, bool legend, size_t width);
