@@ -98,6 +98,11 @@ void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, cons
         NOTIFY(broker, event, &event);
 }
 
+void broker_trouble(Broker *broker, const char *text)
+{
+        broker_event(broker, EVENT_TROUBLE, NULL, NULL, "", "%s", text);
+}
+
 Tenant *broker_tenant(Broker *broker, const char *name)
 {
         Tenant *tenant;

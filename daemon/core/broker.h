@@ -185,6 +185,9 @@ void broker_device_remove(Broker *broker, const char *id);
 int broker_restore_device(Broker *broker, const DeviceRecord *record);
 int broker_restore_lease(Broker *broker, const LeaseRecord *record);
 
+/* What the store found and an operator should see: EVENT_TROUBLE with this text. */
+void broker_trouble(Broker *broker, const char *text);
+
 /* --- look-ups; borrowed, NULL where there is none --- */
 Device *broker_device(Broker *broker, const char *id);
 Group *broker_group(Broker *broker, int number);

@@ -15,7 +15,7 @@
 
 #include "daemon/state/store.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION "1"
 #define NAME_SIZE      (NAME_MAX - 5) /* with its NUL; a dot and ".new" come around it */
 #define VALUE_MAX      900            /* encoded; iniparser reads lines of 1024 bytes */
 
@@ -66,6 +66,7 @@ static void put_number(FILE *file, const char *key, uint64_t value)
 }
 
 typedef int (*WriteRecord)(FILE *file, const void *object);
+typedef int (*RestoreRecord)(Broker *broker, const dictionary *record, const char *file);
 
 static int put_file(Store *store, int folder, const char *id, WriteRecord write_record, const void *object)
 {
@@ -88,7 +89,7 @@ static int put_file(Store *store, int folder, const char *id, WriteRecord write_
                 return r;
         }
 
-        (void)fprintf(file, "[record]\nversion = %d\nboot = %s\n", FORMAT_VERSION, store->boot);
+        (void)fprintf(file, "[record]\nversion = %s\nboot = %s\n", FORMAT_VERSION, store->boot);
         r = write_record(file, object);
         if (r >= 0 && fflush(file) != 0)
                 r = -errno;
@@ -139,6 +140,10 @@ static int write_lease(FILE *file, const void *object)
         put_number(file, "since", lease->since);
         put_number(file, "reset", lease->reset);
         put_number(file, "restore-driver", lease->restore_driver);
+        for (size_t i = 0; i < lease->n_devices; i++)
+                n += !lease->settled[i];
+        put_number(file, "devices", n);
+        n = 0;
         for (size_t i = 0; i < lease->n_devices; i++) {
                 const Device *device = lease->devices[i];
 
@@ -260,6 +265,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
 {
         LeaseRecord lease = {};
         const char *word;
+        uint64_t n;
         int r = 0;
 
         get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
@@ -285,12 +291,11 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         lease.reset = (PolicyReset)get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = get_number(record, "record", "restore-driver", 1, &r);
 
-        for (unsigned i = 0; r >= 0 && i < JOB_DEVICES_MAX; i++) {
+        n = get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
                 char section[32];
 
                 (void)snprintf(section, sizeof(section), "device.%u", i);
-                if (!iniparser_find_entry(record, section))
-                        break;
                 get_string(record, section, "id", lease.devices[i].id, sizeof(lease.devices[i].id), &r);
                 get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
                            sizeof(lease.devices[i].prior_driver), &r);
@@ -318,58 +323,115 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         return r;
 }
 
-static int restore_lease(Broker *broker, const dictionary *record)
+/* A record under another's name would never be dropped, and come back at each start. */
+static int check_name(const char *id, const char *file)
+{
+        char name[NAME_SIZE];
+        int r;
+
+        r = encode_name(id, name);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EBADMSG;
+        return streq(name, file) ? 0 : -EBADMSG;
+}
+
+static int restore_lease(Broker *broker, const dictionary *record, const char *file)
 {
         LeaseRecord lease;
         int r;
 
         r = read_lease(record, &lease);
+        if (r >= 0)
+                r = check_name(lease.id, file);
         return r < 0 ? r : broker_restore_lease(broker, &lease);
 }
 
-static int restore_device(Broker *broker, const dictionary *record)
+static int restore_device(Broker *broker, const dictionary *record, const char *file)
 {
         DeviceRecord device;
         int r;
 
         r = read_device(record, &device);
+        if (r >= 0)
+                r = check_name(device.id, file);
         return r < 0 ? r : broker_restore_device(broker, &device);
 }
 
-static bool is_current(const Store *store, const dictionary *record)
+/* -ESTALE for the record of an earlier boot. */
+static int check_header(const Store *store, const dictionary *record)
 {
-        const char *version = iniparser_getstring(record, "record:version", "");
-        const char *boot = iniparser_getstring(record, "record:boot", "");
+        const char *version, *boot;
+        int r = 0;
 
-        return atoi(version) == FORMAT_VERSION && streq(boot, store->boot);
+        version = get_raw(record, "record", "version", &r);
+        boot = get_raw(record, "record", "boot", &r);
+        if (r < 0)
+                return r;
+        if (!streq(version, FORMAT_VERSION))
+                return -EBADMSG;
+        return streq(boot, store->boot) ? 0 : -ESTALE;
 }
 
 /* The record is of no use now and will be of none later; every other error is ours. */
 static bool says_nothing(int error)
 {
-        return error == -EBADMSG || error == -EINVAL || error == -ENODEV || error == -EEXIST;
+        return error == -EBADMSG || error == -EINVAL || error == -ENODEV || error == -EEXIST ||
+               error == -ESTALE;
 }
 
-static int load_file(Store *store, Broker *broker, const char *folder, const char *file,
-                     int (*restore)(Broker *broker, const dictionary *record))
+/* Ours alone to write, and nothing that an open would wait for. */
+static int check_file(int folder, const char *file)
+{
+        struct stat st;
+
+        if (fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 0022) == 0 ? 0 : -EBADMSG;
+}
+
+static int load_file(Store *store, Broker *broker, int folder, const char *folder_name, const char *file,
+                     RestoreRecord restore)
 {
         char path[PATH_MAX];
         dictionary *record;
-        int r = -EBADMSG;
+        int r;
 
-        (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, folder, file);
+        r = check_file(folder, file);
+        if (r < 0)
+                return r;
+        (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, folder_name, file);
         errno = 0;
         record = iniparser_load(path);
-        if (!record)
-                return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : -EBADMSG;
-        if (is_current(store, record))
-                r = restore(broker, record);
+        /* iniparser returns what it has so far where memory runs out: the record is not to blame for what it lacks. */
+        if (errno == ENOMEM || (!record && errno != 0))
+                r = -errno;
+        else if (!record)
+                r = -EBADMSG;
+        else {
+                r = check_header(store, record);
+                if (r >= 0)
+                        r = restore(broker, record, file);
+        }
         iniparser_freedict(record);
         return r;
 }
 
-static int load_folder(Store *store, Broker *broker, int folder, const char *name,
-                       int (*restore)(Broker *broker, const dictionary *record))
+static void refuse_file(Broker *broker, int folder, const char *folder_name, const char *file, int error)
+{
+        char text[NAME_MAX + 200];
+
+        if (error == -EBADMSG || error == -EINVAL) {
+                (void)snprintf(
+                        text, sizeof(text),
+                        "Record %s/%s is no record of this version and was removed; what it told of a "
+                        "lease or a device is lost",
+                        folder_name, file);
+                broker_trouble(broker, text);
+        }
+        (void)unlinkat(folder, file, 0);
+}
+
+static int load_folder(Store *store, Broker *broker, int folder, const char *name, RestoreRecord restore)
 {
         struct dirent **entries = NULL;
         int n, loaded = 0, broken = 0;
@@ -379,17 +441,20 @@ static int load_folder(Store *store, Broker *broker, int folder, const char *nam
                 return -errno;
         for (int i = 0; i < n; i++) {
                 const char *file = entries[i]->d_name;
-                int r = -EBADMSG;
+                int r;
 
                 /* What begins with a dot is a temporary file that a crash left. */
-                if (file[0] != '.' && broken == 0)
-                        r = load_file(store, broker, name, file, restore);
-                if (r >= 0)
-                        loaded++;
-                else if (!says_nothing(r))
-                        broken = r;
-                else if (broken == 0 && !streq(file, ".") && !streq(file, ".."))
+                if (file[0] == '.' && !streq(file, ".") && !streq(file, ".."))
                         (void)unlinkat(folder, file, 0);
+                if (file[0] != '.' && broken == 0) {
+                        r = load_file(store, broker, folder, name, file, restore);
+                        if (r >= 0)
+                                loaded++;
+                        else if (says_nothing(r))
+                                refuse_file(broker, folder, name, file, r);
+                        else
+                                broken = r;
+                }
                 free(entries[i]);
         }
         free(entries);
@@ -411,13 +476,20 @@ int store_load(Store *store, Broker *broker)
 static int open_folder(const char *folder, const char *name)
 {
         char path[PATH_MAX];
+        struct stat st;
         int fd;
 
         (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
         if (mkdir(path, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0022) != 0) {
+                (void)close(fd);
+                return -EPERM;
+        }
+        return fd;
 }
 
 int store_new(const char *folder, Store **ret)

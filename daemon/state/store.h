@@ -12,13 +12,15 @@ typedef struct Store Store;
 
 extern const BrokerStore store_ops; /* with a Store * as userdata */
 
-/* `folder` is made where it is missing, with mode 0755, its sub-folders with 0700. 0 or a negative errno. */
+/* `folder` is made where it is missing, with mode 0755, its sub-folders with 0700. 0 or a negative errno; -EPERM: a
+ * sub-folder that is there is another's, or others may write to it. */
 int store_new(const char *folder, Store **ret);
 Store *store_free(Store *store);
 
-/* Gives all records of this boot to the broker, devices first, and removes what cannot be read or belongs to an earlier
- * boot, or to a device that is gone. Returns the number of leases taken over, or a negative errno; then the records that could
- * not be followed are still there, and to go on would be to forget who has what. */
+/* Gives all records of this boot to the broker, devices first, and removes those of an earlier boot or of a device that is
+ * gone, and those that cannot be followed at all (unreadable, of another version, under another's name, not ours alone to
+ * write), of which the broker tells an operator. Returns the number of leases taken over, or a negative errno; then what
+ * failed was not the record's fault, it is still there, and to go on would be to forget who has what. */
 int store_load(Store *store, Broker *broker);
 
 DEFINE_CLEANUP(Store *, store_free)
