@@ -28,7 +28,7 @@ PROPERTY_GETTER(get_vfio_driver)
         const PolicyDevice *override = policy_device_override(object->bus->broker->policy, &facts);
 
         return sd_bus_message_append(
-                reply, "s", override && override->driver ? override->driver : device_vfio_driver(device));
+                reply, "s", override && override->driver ? override->driver : device->info.vfio_driver);
 }
 
 PROPERTY_GETTER(get_group)

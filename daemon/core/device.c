@@ -104,11 +104,6 @@ bool device_has_function_reset(const Device *device)
         return false;
 }
 
-const char *device_vfio_driver(const Device *device)
-{
-        return streq(device->info.bus, "pci") ? "vfio-pci" : "";
-}
-
 bool device_reset_hits(const Device *device, const Device *other)
 {
         const char *path = device->info.path, *slash;

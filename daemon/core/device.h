@@ -72,6 +72,3 @@ bool device_has_function_reset(const Device *device);
 
 /* Whether a bus reset of `device` resets `other`, another device, too: it sits on the same bus, or below it. */
 bool device_reset_hits(const Device *device, const Device *other);
-
-/* The best VFIO driver for it: "vfio-pci" on PCI, "" where the broker knows none. */
-const char *device_vfio_driver(const Device *device);

@@ -26,6 +26,8 @@ typedef struct DeviceInfo {
         char description[DESCRIPTION_MAX];
         char driver[DRIVER_NAME_MAX]; /* bound now, "" for none */
         bool driver_is_vfio;          /* the driver makes it a VFIO device */
+        char vfio_driver
+                [DRIVER_NAME_MAX]; /* the best VFIO driver for it, loaded or not; "" where none is known */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;
         uint32_t class;      /* 24 bits */
         int group;           /* IOMMU group, -1 for none */

@@ -16,7 +16,7 @@ static const char *driver_of(const Device *device, const Policy *policy)
 
         if (override && override->driver)
                 return override->driver;
-        return device->info.driver_is_vfio ? device->info.driver : device_vfio_driver(device);
+        return device->info.driver_is_vfio ? device->info.driver : device->info.vfio_driver;
 }
 
 int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal)

@@ -2,6 +2,7 @@
 
 /* Driver binding through sysfs, for any bus that has driver_override. Runs in worker processes. */
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -48,6 +49,25 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);
         *ret_is_vfio = ret[0] && (stat(path, &st) == 0 || strstr(ret, "vfio"));
         return 0;
+}
+
+void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX])
+{
+        size_t n = strlen(bus);
+        struct dirent *entry;
+        char path[PATH_MAX];
+        DIR *dir;
+
+        (void)snprintf(ret, DRIVER_NAME_MAX, "%s", streq(module, "vfio_pci") ? "vfio-pci" : module);
+        (void)snprintf(path, sizeof(path), "/sys/module/%s/drivers", module);
+        dir = opendir(path);
+        while (dir && (entry = readdir(dir)))
+                /* "pci:vfio-pci" */
+                if (strncmp(entry->d_name, bus, n) == 0 && entry->d_name[n] == ':' &&
+                    strlen(entry->d_name + n + 1) < DRIVER_NAME_MAX)
+                        strcpy(ret, entry->d_name + n + 1);
+        if (dir)
+                (void)closedir(dir);
 }
 
 static int set_override(const char *bus, const char *name, const char *driver, char *ret_text)

@@ -10,6 +10,10 @@
 /* "" where no driver has it. `name` is the kernel's name on its bus. */
 int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio);
 
+/* The name that the driver of a module has on the bus. The module tells once it is loaded (or built in), even where the two
+ * are spelled in different ways; until then the kernel's habit is taken: as the module, but `vfio-pci`. */
+void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX]);
+
 /* Makes `driver` the device's driver, whatever has it now; the override stays set. */
 int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text);
 

@@ -11,6 +11,7 @@
 #include <systemd/sd-hwdb.h>
 
 #include "daemon/host/driver.h"
+#include "daemon/host/modalias.h"
 #include "daemon/host/sysfs.h"
 
 #define SUBSYSTEM "pci"
@@ -18,6 +19,7 @@
 struct Inventory {
         sd_device_monitor *monitor;
         sd_hwdb *hwdb; /* NULL where there is none */
+        Modaliases *modaliases;
         InventoryUpdate update;
         InventoryRemove remove;
         void *userdata;
@@ -126,6 +128,16 @@ static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
                                info->vendor, info->product);
 }
 
+/* vfio-pci takes every PCI device, so it is the answer where no list tells: a kernel without modules has none. */
+static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo *info)
+{
+        const char *modalias, *module = NULL;
+
+        if (sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0)
+                module = modaliases_vfio_module(inventory->modaliases, modalias);
+        driver_of_module(SUBSYSTEM, module ?: "vfio_pci", info->vfio_driver);
+}
+
 static int read_device(Inventory *inventory, sd_device *device, DeviceInfo *ret)
 {
         DeviceInfo info = { .group = -1, .numa_node = -1 };
@@ -157,6 +169,7 @@ static int read_device(Inventory *inventory, sd_device *device, DeviceInfo *ret)
         read_link(path, "physfn", info.physical_function, sizeof(info.physical_function));
         read_reset_methods(device, &info);
         describe(inventory, device, &info);
+        read_vfio_driver(inventory, device, &info);
         r = driver_current(SUBSYSTEM, name, info.driver, &info.driver_is_vfio);
         if (r >= 0)
                 r = read_group(&info);
@@ -245,6 +258,9 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
         inventory->remove = remove;
         inventory->userdata = userdata;
         (void)sd_hwdb_new(&inventory->hwdb);
+        r = modaliases_new(NULL, &inventory->modaliases);
+        if (r < 0)
+                return r;
 
         r = sd_device_monitor_new(&inventory->monitor);
         if (r < 0)
@@ -271,6 +287,7 @@ Inventory *inventory_free(Inventory *inventory)
                 return NULL;
         sd_device_monitor_unref(inventory->monitor);
         sd_hwdb_unref(inventory->hwdb);
+        modaliases_free(inventory->modaliases);
         free(inventory);
         return NULL;
 }

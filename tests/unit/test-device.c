@@ -146,17 +146,6 @@ static void test_function_reset(void **state)
         device_free(device);
 }
 
-/* The driver that is known for each bus. */
-static void test_vfio_driver(void **state)
-{
-        Device *device = make_device("d", "", false);
-
-        assert_string_equal(device_vfio_driver(device), "vfio-pci");
-        strcpy(device->info.bus, "mdev");
-        assert_string_equal(device_vfio_driver(device), "");
-        device_free(device);
-}
-
 /* A bus reset hits what is on the same bus or below it, and nothing on a root bus. */
 static void test_reset_hits(void **state)
 {
@@ -205,7 +194,7 @@ int main(void)
                 cmocka_unit_test(test_state_names),  cmocka_unit_test(test_new),
                 cmocka_unit_test(test_set_state),    cmocka_unit_test(test_facts),
                 cmocka_unit_test(test_blocks_group), cmocka_unit_test(test_function_reset),
-                cmocka_unit_test(test_vfio_driver),  cmocka_unit_test(test_reset_hits),
+                cmocka_unit_test(test_reset_hits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

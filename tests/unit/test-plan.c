@@ -237,11 +237,33 @@ static void test_machine(void **state)
 
         device = core_device(core, D3, 3, "whatever");
         strcpy(device->info.bus, "platform");
+        strcpy(device->info.vfio_driver, "");
         assert_non_null(
                 strstr(REFUSED(core, RESULT_DRIVER_BIND_FAILED, vmm, { D3 }), "No VFIO driver is known"));
         core_set_policy(core, POLICY_HEAD "[device bus:platform]\ndriver = vfio-platform\n");
         (void)GRANT(core, vmm, { D3 });
         assert_string_equal(device->info.driver, "vfio-platform");
+}
+
+/* The driver to bind: what policy says, else the one of VFIO that it is on, else the best one known. */
+static void test_driver(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Device *best = core_device(core, D1, 1, "mlx5_core"), *there = core_device(core, D2, 2, "vfio-pci");
+
+        strcpy(best->info.vfio_driver, "mlx5_vfio_pci");
+        strcpy(there->info.vfio_driver, "mlx5_vfio_pci");
+        (void)GRANT(core, vmm, { D1 });
+        assert_string_equal(best->info.driver, "mlx5_vfio_pci");
+        (void)GRANT(core, vmm, { D2 });
+        assert_string_equal(there->info.driver, "vfio-pci");
+
+        best = core_device(core, D3, 3, "mlx5_core");
+        strcpy(best->info.vfio_driver, "mlx5_vfio_pci");
+        core_set_policy(core, POLICY_HEAD "[device id:" D3 "]\ndriver = vfio-pci\n");
+        (void)GRANT(core, vmm, { D3 });
+        assert_string_equal(best->info.driver, "vfio-pci");
 }
 
 /* A physical function is not taken from under its virtual ones: not by the tenant that has them, and, once it is on a VFIO
@@ -356,9 +378,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(form),      TEST(tenant), TEST(process),    TEST(policy),
-                TEST(backend),   TEST(sets),   TEST(no_reset),   TEST(machine),
-                TEST(functions), TEST(order),  TEST(job_device), TEST(leases_max),
+                TEST(form),       TEST(tenant),     TEST(process), TEST(policy),    TEST(backend),
+                TEST(sets),       TEST(no_reset),   TEST(machine), TEST(functions), TEST(order),
+                TEST(job_device), TEST(leases_max), TEST(driver),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
