@@ -117,30 +117,6 @@ static int request_new(struct vfiobroker *broker, const char *member, const char
         return 0;
 }
 
-static int read_fds(sd_bus_message *reply, struct vfiobroker_lease *lease)
-{
-        const char *kind, *id;
-        int fd, r;
-
-        r = sd_bus_message_enter_container(reply, 'a', "(ssh)");
-        if (r < 0)
-                return r;
-
-        for (;;) {
-                r = sd_bus_message_read(reply, "(ssh)", &kind, &id, &fd);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-
-                r = lease_add_fd(lease, kind, id, fd);
-                if (r < 0)
-                        return r;
-        }
-
-        return sd_bus_message_exit_container(reply);
-}
-
 /* `path` and `backend` are the reply's, already read from it. */
 static int read_lease(struct vfiobroker *broker, sd_bus_message *reply, const char *path,
                       const char *backend, const char *const *devices, struct vfiobroker_lease **ret)
@@ -152,11 +128,11 @@ static int read_lease(struct vfiobroker *broker, sd_bus_message *reply, const ch
         if (r < 0)
                 return r;
 
-        r = read_fds(reply, lease);
+        r = lease_read_fds(lease, reply);
         if (r < 0)
                 return r;
 
-        r = lease_check(lease, devices);
+        r = lease_check(lease, 0, devices);
         if (r < 0)
                 return r;
 
@@ -164,21 +140,12 @@ static int read_lease(struct vfiobroker *broker, sd_bus_message *reply, const ch
         return 0;
 }
 
-/* Gives back what could not be used, and keeps the error that says why. The reply is freed first: it owns
- * fds of the device too, and the broker waits for the last one. Should this fail as well, the lease ends
- * with its process. */
 static void give_back(struct vfiobroker *broker, sd_bus_message **reply, const char *path)
 {
-        sd_bus_error why = broker->error;
-        char *copy = strdup(path);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
 
-        *reply = sd_bus_message_unref(*reply);
-        broker->error = SD_BUS_ERROR_NULL;
-        if (copy)
-                (void)broker_release_path(broker, copy);
-        sd_bus_error_free(&broker->error);
-        broker->error = why;
-        free(copy);
+        if (broker_call_new(broker, path, BROKER_LEASE, "Release", &call) >= 0)
+                broker_undo(broker, reply, call);
 }
 
 static int acquire(struct vfiobroker *broker, const char *const *devices,

@@ -5,31 +5,13 @@
 
 #include "client-lib/internal.h"
 
-/* A lease's path is asked for by its id, so that what does not exist and what is not the caller's get the
- * broker's own answer, whichever of the two was given. */
-static int lease_path(struct vfiobroker *broker, const char *lease, sd_bus_message **ret_reply,
-                      const char **ret_path)
-{
-        _cleanup_free_ char *id = NULL;
-        int r;
-
-        if (lease[0] == '/') {
-                r = sd_bus_path_decode(lease, BROKER_LEASE_PREFIX, &id);
-                if (r == -ENOMEM)
-                        return r;
-                if (r <= 0)
-                        return broker_error(broker, ENXIO, "%s is not the path of a lease", lease);
-        }
-        return broker_find(broker, "GetLease", id ? id : lease, ret_reply, ret_path);
-}
-
 static int release(struct vfiobroker *broker, const char *lease)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL;
         const char *path = NULL;
         int r;
 
-        r = lease_path(broker, lease, &where, &path);
+        r = broker_find_lease(broker, lease, &where, &path);
         if (r < 0)
                 return r;
 

@@ -236,6 +236,22 @@ int broker_find(struct vfiobroker *broker, const char *getter, const char *id, s
         return 0;
 }
 
+int broker_find_lease(struct vfiobroker *broker, const char *lease, sd_bus_message **ret_reply,
+                      const char **ret_path)
+{
+        _cleanup_free_ char *id = NULL;
+        int r;
+
+        if (lease[0] == '/') {
+                r = sd_bus_path_decode(lease, BROKER_LEASE_PREFIX, &id);
+                if (r == -ENOMEM)
+                        return r;
+                if (r <= 0)
+                        return broker_error(broker, ENXIO, "%s is not the path of a lease", lease);
+        }
+        return broker_find(broker, "GetLease", id ? id : lease, ret_reply, ret_path);
+}
+
 int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
                         const char *const *arguments)
 {
@@ -265,4 +281,15 @@ int broker_release_path(struct vfiobroker *broker, const char *path)
                 return r;
 
         return broker_call(broker, call, CALL_SLOW_TIMEOUT_USEC, "", NULL);
+}
+
+void broker_undo(struct vfiobroker *broker, sd_bus_message **reply, sd_bus_message *call)
+{
+        sd_bus_error why = broker->error;
+
+        *reply = sd_bus_message_unref(*reply);
+        broker->error = SD_BUS_ERROR_NULL;
+        (void)broker_call(broker, call, CALL_SLOW_TIMEOUT_USEC, "", NULL);
+        sd_bus_error_free(&broker->error);
+        broker->error = why;
 }

@@ -32,12 +32,18 @@ static const Field fields[] = {
 
 static const RecordType device_type = { sizeof(struct vfiobroker_device), fields, ELEMENTSOF(fields) };
 
-static int get_device(struct vfiobroker *broker, const char *id, struct vfiobroker_device **ret)
+int broker_get_device(struct vfiobroker *broker, const char *id, struct vfiobroker_device **ret)
 {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL;
+        const char *path;
         void *device;
         int r;
 
-        r = broker_get_object(broker, "GetDevice", id, BROKER_DEVICE, &device_type, &device);
+        r = broker_find(broker, "GetDevice", id, &where, &path);
+        if (r < 0)
+                return r;
+
+        r = broker_get_properties(broker, path, BROKER_DEVICE, &device_type, &device);
         if (r == -ENXIO)
                 return broker_error(broker, ENODEV, "Device %s has gone", id);
         if (r < 0)
@@ -56,7 +62,7 @@ _public_ int vfiobroker_get_device(struct vfiobroker *broker, const char *id, st
 
         r = broker_begin(broker);
         if (r >= 0)
-                r = get_device(broker, id, ret);
+                r = broker_get_device(broker, id, ret);
         return broker_end(broker, r);
 }
 

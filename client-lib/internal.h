@@ -11,14 +11,17 @@
 
 #define _public_ __attribute__((visibility("default")))
 
-#define BROKER_NAME          "org.vfiobroker1"
-#define BROKER_MANAGER_PATH  "/org/vfiobroker1"
-#define BROKER_DEVICE_PREFIX "/org/vfiobroker1/device"
-#define BROKER_GROUP_PREFIX  "/org/vfiobroker1/group"
-#define BROKER_LEASE_PREFIX  "/org/vfiobroker1/lease"
-#define BROKER_MANAGER       "org.vfiobroker1.Manager"
-#define BROKER_DEVICE        "org.vfiobroker1.Device"
-#define BROKER_LEASE         "org.vfiobroker1.Lease"
+#define BROKER_NAME             "org.vfiobroker1"
+#define BROKER_MANAGER_PATH     "/org/vfiobroker1"
+#define BROKER_DEVICE_PREFIX    "/org/vfiobroker1/device"
+#define BROKER_GROUP_PREFIX     "/org/vfiobroker1/group"
+#define BROKER_CONTAINER_PREFIX "/org/vfiobroker1/container"
+#define BROKER_LEASE_PREFIX     "/org/vfiobroker1/lease"
+#define BROKER_MANAGER          "org.vfiobroker1.Manager"
+#define BROKER_DEVICE           "org.vfiobroker1.Device"
+#define BROKER_GROUP            "org.vfiobroker1.Group"
+#define BROKER_CONTAINER        "org.vfiobroker1.Container"
+#define BROKER_LEASE            "org.vfiobroker1.Lease"
 
 /* Time for a call that only asks, and for one that waits for drivers and resets. */
 #define CALL_TIMEOUT_USEC      (25 * USEC_PER_SEC)
@@ -71,8 +74,21 @@ int broker_find(struct vfiobroker *broker, const char *getter, const char *id, s
 int broker_call_strings(struct vfiobroker *broker, const char *member, uint64_t timeout_usec,
                         const char *const *arguments);
 
+/* As vfiobroker_get_device(), within a call. */
+int broker_get_device(struct vfiobroker *broker, const char *id, struct vfiobroker_device **ret);
+
 /* Release of the lease with that object path. */
 int broker_release_path(struct vfiobroker *broker, const char *path);
+
+/* The object path of a lease by its id or path: asked for by its id, so that what does not exist and what is not the
+ * caller's get the broker's own answer, whichever of the two was given. *ret_path is the reply's. */
+int broker_find_lease(struct vfiobroker *broker, const char *lease, sd_bus_message **ret_reply,
+                      const char **ret_path);
+
+/* Makes the call that gives back what `reply` brought and could not be used, and keeps the error that says why. The
+ * reply is freed first: it owns fds of the devices too, and the broker waits for the last one. Should this fail as
+ * well, the devices go with their process. */
+void broker_undo(struct vfiobroker *broker, sd_bus_message **reply, sd_bus_message *call);
 
 /* The id in a path below `prefix`; "" for "/". -EBADMSG for a path elsewhere. The caller frees. */
 int path_to_id(const char *path, const char *prefix, char **ret);
@@ -82,16 +98,35 @@ int error_to_errno(const sd_bus_error *error);
 
 DEFINE_CLEANUP(struct vfiobroker_lease *, vfiobroker_lease_free)
 DEFINE_CLEANUP(struct vfiobroker_device *, vfiobroker_device_free)
-DEFINE_CLEANUP(struct vfiobroker_device_list *, vfiobroker_device_list_free)
-DEFINE_CLEANUP(struct vfiobroker_lease_list *, vfiobroker_lease_list_free)
+
+/* The handle of a lease: see lease.c. */
+struct vfiobroker_lease {
+        struct vfiobroker *broker; /* one reference */
+        char *id;
+        char *path;
+        char *backend;
+        struct vfiobroker_fd *fds; /* owned, fds and ids; fd -1 once taken */
+        size_t n_fds;
+        bool released;
+};
 
 /* A lease handle without fds; takes a reference of the broker. */
 int lease_new(struct vfiobroker *broker, const char *path, const char *backend,
               struct vfiobroker_lease **ret);
 
-/* Adds a row with a duplicate of `fd`, which stays the caller's. Refuses (-EPROTO) an unknown kind and an fd
- * that is no character device open for reading and writing, with the text set. */
-int lease_add_fd(struct vfiobroker_lease *lease, const char *kind, const char *id, int fd);
+/* Adds the rows of an a(ssh), with duplicates of the fds, which stay the message's. Refuses (-EPROTO) an unknown kind
+ * and an fd that is no character device open for reading and writing, with the text set. */
+int lease_read_fds(struct vfiobroker_lease *lease, sd_bus_message *m);
 
-/* Whether the rows are what a lease of `devices` must have; -EPROTO with the text set. */
-int lease_check(struct vfiobroker_lease *lease, const char *const *devices);
+/* Whether the rows from `first` are what a lease, or for first > 0 an addition to one, of `devices` must have; -EPROTO
+ * with the text set. devices NULL: any. */
+int lease_check(struct vfiobroker_lease *lease, size_t first, const char *const *devices);
+
+/* Closes the fd of a row where it was not taken, last row first. */
+void lease_close_fd(struct vfiobroker_lease *lease, size_t index);
+
+/* Closes and forgets the rows from `first`. */
+void lease_truncate(struct vfiobroker_lease *lease, size_t first);
+
+/* Whether an argument names a device itself, and not one of a group or pool. */
+bool is_device_id(const char *device);

@@ -11,16 +11,6 @@
 
 #include "client-lib/internal.h"
 
-struct vfiobroker_lease {
-        struct vfiobroker *broker;
-        char *id;
-        char *path;
-        char *backend;
-        struct vfiobroker_fd *fds;
-        size_t n_fds;
-        bool released;
-};
-
 static const char *const kind_table[] = {
         [VFIOBROKER_FD_IOMMUFD] = "iommufd",
         [VFIOBROKER_FD_CONTAINER] = "container",
@@ -86,7 +76,7 @@ static int check_fd(struct vfiobroker *broker, const char *kind, const char *id,
         return 0;
 }
 
-int lease_add_fd(struct vfiobroker_lease *lease, const char *kind, const char *id, int fd)
+static int add_fd(struct vfiobroker_lease *lease, const char *kind, const char *id, int fd)
 {
         _cleanup_close_ int copy = -EBADF;
         struct vfiobroker_fd *fds;
@@ -123,23 +113,47 @@ int lease_add_fd(struct vfiobroker_lease *lease, const char *kind, const char *i
         return 0;
 }
 
-static bool is_plain_id(const char *device)
+int lease_read_fds(struct vfiobroker_lease *lease, sd_bus_message *m)
+{
+        const char *kind, *id;
+        int fd, r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(ssh)");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_read(m, "(ssh)", &kind, &id, &fd)) > 0) {
+                r = add_fd(lease, kind, id, fd);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+bool is_device_id(const char *device)
 {
         return strncmp(device, "group:", 6) != 0 && strncmp(device, "pool:", 5) != 0;
 }
 
 /* Where only device ids were asked for, exactly these must have come, in their order. */
-static int check_devices(struct vfiobroker_lease *lease, const struct vfiobroker_fd *rows, size_t n_rows,
-                         const char *const *devices)
+static int check_devices(struct vfiobroker_lease *lease, size_t first, const char *const *devices)
 {
-        size_t n = 0;
+        const struct vfiobroker_fd *rows = lease->fds + first;
+        size_t n = 0, n_rows = lease->n_fds - first;
 
+        for (size_t i = 0; i < n_rows; i++)
+                if (rows[i].kind != VFIOBROKER_FD_DEVICE)
+                        return broker_error(lease->broker, EPROTO,
+                                            "The broker sent %s %s where only devices may follow",
+                                            kind_table[rows[i].kind], rows[i].id);
         if (n_rows == 0)
                 return broker_error(lease->broker, EPROTO, "The broker granted a lease without a device");
 
-        for (; devices[n]; n++)
-                if (!is_plain_id(devices[n]))
+        for (; devices && devices[n]; n++)
+                if (!is_device_id(devices[n]))
                         return 0;
+        if (!devices)
+                return 0;
 
         if (n != n_rows)
                 return broker_error(lease->broker, EPROTO,
@@ -153,39 +167,29 @@ static int check_devices(struct vfiobroker_lease *lease, const struct vfiobroker
         return 0;
 }
 
-int lease_check(struct vfiobroker_lease *lease, const char *const *devices)
+int lease_check(struct vfiobroker_lease *lease, size_t first, const char *const *devices)
 {
-        enum vfiobroker_fd_kind context;
-        size_t n_contexts = 0, n_groups = 0;
+        bool group_backend = streq(lease->backend, "group");
+        size_t next = first;
 
-        if (streq(lease->backend, "iommufd"))
-                context = VFIOBROKER_FD_IOMMUFD;
-        else if (streq(lease->backend, "group"))
-                context = VFIOBROKER_FD_CONTAINER;
-        else
+        if (!group_backend && !streq(lease->backend, "iommufd"))
                 return broker_error(lease->broker, EPROTO, "The broker granted the unknown backend '%s'",
                                     lease->backend);
 
-        while (n_contexts < lease->n_fds && lease->fds[n_contexts].kind == context)
-                n_contexts++;
-        if (n_contexts == 0 || (context == VFIOBROKER_FD_IOMMUFD && n_contexts != 1))
-                return broker_error(lease->broker, EPROTO,
-                                    "The broker sent %zu fds of the kind '%s', first in the list",
-                                    n_contexts, kind_table[context]);
+        if (first == 0) {
+                enum vfiobroker_fd_kind context =
+                        group_backend ? VFIOBROKER_FD_CONTAINER : VFIOBROKER_FD_IOMMUFD;
 
-        if (context == VFIOBROKER_FD_CONTAINER)
-                while (n_contexts + n_groups < lease->n_fds &&
-                       lease->fds[n_contexts + n_groups].kind == VFIOBROKER_FD_GROUP)
-                        n_groups++;
-
-        for (size_t i = n_contexts + n_groups; i < lease->n_fds; i++)
-                if (lease->fds[i].kind != VFIOBROKER_FD_DEVICE)
+                if (lease->n_fds == 0 || lease->fds[0].kind != context)
                         return broker_error(lease->broker, EPROTO,
-                                            "The broker sent %s %s where only devices may follow",
-                                            kind_table[lease->fds[i].kind], lease->fds[i].id);
+                                            "The broker sent no fd of the kind '%s', first in the list",
+                                            kind_table[context]);
+                next++;
+        }
 
-        return check_devices(lease, lease->fds + n_contexts + n_groups, lease->n_fds - n_contexts - n_groups,
-                             devices);
+        while (group_backend && next < lease->n_fds && lease->fds[next].kind == VFIOBROKER_FD_GROUP)
+                next++;
+        return check_devices(lease, next, devices);
 }
 
 _public_ const char *vfiobroker_lease_id(const struct vfiobroker_lease *lease)
@@ -240,11 +244,23 @@ _public_ int vfiobroker_lease_take_fd(struct vfiobroker_lease *lease, size_t ind
         return fd >= 0 ? fd : -EBADF;
 }
 
+void lease_close_fd(struct vfiobroker_lease *lease, size_t index)
+{
+        (void)safe_close(lease->fds[index].fd);
+        lease->fds[index].fd = -1;
+}
+
 static void close_fds(struct vfiobroker_lease *lease)
 {
-        for (size_t i = lease->n_fds; i > 0; i--) {
-                (void)safe_close(lease->fds[i - 1].fd);
-                lease->fds[i - 1].fd = -1;
+        for (size_t i = lease->n_fds; i > 0; i--)
+                lease_close_fd(lease, i - 1);
+}
+
+void lease_truncate(struct vfiobroker_lease *lease, size_t first)
+{
+        while (lease->n_fds > first) {
+                lease_close_fd(lease, lease->n_fds - 1);
+                free((char *)lease->fds[--lease->n_fds].id);
         }
 }
 
@@ -276,9 +292,7 @@ _public_ struct vfiobroker_lease *vfiobroker_lease_free(struct vfiobroker_lease 
         if (!lease)
                 return NULL;
 
-        close_fds(lease);
-        for (size_t i = 0; i < lease->n_fds; i++)
-                free((char *)lease->fds[i].id);
+        lease_truncate(lease, 0);
         free(lease->fds);
         free(lease->id);
         free(lease->path);

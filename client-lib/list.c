@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The lists. One way to read them all, from a Manager method whose answer is an array of rows; a table for each says
- * what a row has. Runs on the one thread of its connection. */
+/* The lists. Some are the answer of a Manager method, an array of rows; the others are all objects with an interface.
+ * A table for each says what an entry has. Runs on the one thread of its connection. */
 
 #include "client-lib/record.h"
 
 /* Where a list comes from. */
 typedef struct ListSource {
-        const char *member; /* of the Manager */
-        const char *row;    /* signature */
+        const char *member;    /* of the Manager, or NULL */
+        const char *row;       /* its signature */
+        const char *interface; /* or this one, of objects */
         RecordType type;
 } ListSource;
 
@@ -70,12 +71,90 @@ static int read_rows(struct vfiobroker *broker, const ListSource *source, Entrie
         return r;
 }
 
+/* One {sa{sv}} that the message has just entered. */
+static int read_interface(struct vfiobroker *broker, sd_bus_message *m, const ListSource *source,
+                          Entries *list)
+{
+        const char *interface;
+        void *entry;
+        int r;
+
+        r = sd_bus_message_read_basic(m, 's', &interface);
+        if (r < 0)
+                return r;
+        if (!streq(interface, source->interface))
+                return sd_bus_message_skip(m, "a{sv}");
+
+        r = record_read_properties(broker, m, &source->type, &entry);
+        if (r < 0)
+                return r;
+        r = entries_add(list, entry);
+        if (r < 0)
+                record_free(&source->type, entry);
+        return r;
+}
+
+/* One {oa{sa{sv}}} that the message has just entered. */
+static int read_object(struct vfiobroker *broker, sd_bus_message *m, const ListSource *source, Entries *list)
+{
+        int r;
+
+        r = sd_bus_message_skip(m, "o");
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+                r = read_interface(broker, m, source, list);
+                if (r < 0)
+                        return r;
+
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_objects(struct vfiobroker *broker, const ListSource *source, Entries *list)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        int r;
+
+        r = broker_call_new(broker, BROKER_MANAGER_PATH, "org.freedesktop.DBus.ObjectManager",
+                            "GetManagedObjects", &call);
+        if (r < 0)
+                return r;
+
+        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "a{oa{sa{sv}}}", &reply);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
+                r = read_object(broker, reply, source, list);
+                if (r < 0)
+                        return r;
+
+                r = sd_bus_message_exit_container(reply);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
 static int list_read(struct vfiobroker *broker, const ListSource *source, Entries *ret)
 {
         Entries list = { .entries = NULL };
         int r;
 
-        r = read_rows(broker, source, &list);
+        r = source->member ? read_rows(broker, source, &list) : read_objects(broker, source, &list);
         if (r < 0) {
                 entries_free(&source->type, list.entries, list.n);
                 return r;
@@ -162,3 +241,42 @@ static const ListSource leases = {
 };
 
 DEFINE_LIST(lease, &leases)
+
+#define AT(member) offsetof(struct vfiobroker_group_entry, member)
+static const Field group_fields[] = {
+        { "Number", "u", FIELD_U32, AT(number) },
+        { "Type", "s", FIELD_STRING, AT(type) },
+        { "Viable", "b", FIELD_BOOL, AT(viable) },
+        { "Blockers", "as", FIELD_STRV, AT(blockers) },
+        { "Devices", "ao", FIELD_IDS, AT(devices), .prefix = BROKER_DEVICE_PREFIX },
+        { "Container", "o", FIELD_ID, AT(container), .prefix = BROKER_CONTAINER_PREFIX },
+        { "Tenant", "s", FIELD_STRING, AT(tenant) },
+        { "ReservedRegions", "a(tts)", FIELD_RANGES, AT(reserved), .more = AT(n_reserved) },
+};
+#undef AT
+
+static const ListSource groups = {
+        .interface = BROKER_GROUP,
+        .type = { sizeof(struct vfiobroker_group_entry), group_fields, ELEMENTSOF(group_fields) },
+};
+
+DEFINE_LIST(group, &groups)
+
+#define AT(member) offsetof(struct vfiobroker_container_entry, member)
+static const Field container_fields[] = {
+        { "Name", "s", FIELD_STRING, AT(name) },
+        { "Backend", "s", FIELD_STRING, AT(backend) },
+        { "Tenant", "s", FIELD_STRING, AT(tenant) },
+        { "Groups", "ao", FIELD_IDS, AT(groups), .prefix = BROKER_GROUP_PREFIX },
+        { "Leases", "ao", FIELD_IDS, AT(leases), .prefix = BROKER_LEASE_PREFIX },
+        { "IovaRanges", "a(tt)", FIELD_RANGES, AT(iova), .more = AT(n_iova) },
+};
+#undef AT
+
+static const ListSource containers = {
+        .interface = BROKER_CONTAINER,
+        .type = { sizeof(struct vfiobroker_container_entry), container_fields,
+                  ELEMENTSOF(container_fields) },
+};
+
+DEFINE_LIST(container, &containers)

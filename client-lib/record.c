@@ -135,6 +135,62 @@ static int read_strv(sd_bus_message *m, char type, const char *prefix, char ***r
         return 0;
 }
 
+static void ranges_free(struct vfiobroker_range *ranges, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free((char *)ranges[i].type);
+        free(ranges);
+}
+
+/* One more row of an array that grows; 0 at the end. */
+static int read_range(sd_bus_message *m, const char *row, struct vfiobroker_range **ranges, size_t *n)
+{
+        struct vfiobroker_range range = { .type = "" }, *more;
+        int r;
+
+        r = streq(row, "(tt)") ? sd_bus_message_read(m, row, &range.start, &range.end)
+                               : sd_bus_message_read(m, row, &range.start, &range.end, &range.type);
+        if (r <= 0)
+                return r;
+
+        more = reallocarray(*ranges, *n + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        *ranges = more;
+
+        range.type = strdup(range.type);
+        if (!range.type)
+                return -ENOMEM;
+        more[(*n)++] = range;
+        return 1;
+}
+
+static int read_ranges(sd_bus_message *m, const Field *field, void *record)
+{
+        struct vfiobroker_range *ranges = NULL, **member = member_at(record, field->offset);
+        size_t n = 0, *n_member = member_at(record, field->more);
+        const char *row = field->signature + 1;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', row);
+        if (r < 0)
+                return r;
+
+        while ((r = read_range(m, row, &ranges, &n)) > 0)
+                ;
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                ranges_free(ranges, n);
+                return r;
+        }
+
+        ranges_free(*member, *n_member);
+        *member = ranges;
+        *n_member = n;
+        return 0;
+}
+
 static int read_field(sd_bus_message *m, const Field *field, void *record)
 {
         void *member = member_at(record, field->offset);
@@ -147,7 +203,8 @@ static int read_field(sd_bus_message *m, const Field *field, void *record)
         case FIELD_U16:
         case FIELD_U32:
         case FIELD_I32:
-        case FIELD_U64: return sd_bus_message_read_basic(m, type, member);
+        case FIELD_U64:
+        case FIELD_BOOL: return sd_bus_message_read_basic(m, type, member);
 
         case FIELD_STRING:
                 r = sd_bus_message_read_basic(m, type, &s);
@@ -174,6 +231,8 @@ static int read_field(sd_bus_message *m, const Field *field, void *record)
                 strv_free(*(char ***)member);
                 *(char ***)member = strv;
                 return 0;
+
+        case FIELD_RANGES: return read_ranges(m, field, record);
 
         case FIELD_LAST_RESET:
                 r = sd_bus_message_read(m, "(ts)", member, &s);
@@ -215,7 +274,9 @@ static int fill_in(const Field *field, void *record)
         case FIELD_U32:
         case FIELD_I32:
         case FIELD_U64:
-        case FIELD_GROUP: break;
+        case FIELD_BOOL:
+        case FIELD_GROUP:
+        case FIELD_RANGES: break;
         }
         return 0;
 }
@@ -238,10 +299,16 @@ void *record_free(const RecordType *type, void *record)
                 case FIELD_STRV:
                 case FIELD_IDS: strv_free(*(char ***)member_at(record, field->offset)); break;
 
+                case FIELD_RANGES:
+                        ranges_free(*(struct vfiobroker_range **)member_at(record, field->offset),
+                                    *(size_t *)member_at(record, field->more));
+                        break;
+
                 case FIELD_U16:
                 case FIELD_U32:
                 case FIELD_I32:
                 case FIELD_U64:
+                case FIELD_BOOL:
                 case FIELD_GROUP: break;
                 }
         free(record);
@@ -389,16 +456,11 @@ int record_read_properties(struct vfiobroker *broker, sd_bus_message *m, const R
         return 0;
 }
 
-int broker_get_object(struct vfiobroker *broker, const char *getter, const char *id, const char *interface,
-                      const RecordType *type, void **ret)
+int broker_get_properties(struct vfiobroker *broker, const char *path, const char *interface,
+                          const RecordType *type, void **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL, *reply = NULL;
-        const char *path;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
-
-        r = broker_find(broker, getter, id, &where, &path);
-        if (r < 0)
-                return r;
 
         r = broker_ask(broker, path, "org.freedesktop.DBus.Properties", "GetAll", interface, "a{sv}",
                        &reply);

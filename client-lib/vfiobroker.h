@@ -128,8 +128,13 @@ const char *vfiobroker_lease_path(const struct vfiobroker_lease *lease);
 const char *vfiobroker_lease_backend(const struct vfiobroker_lease *lease);
 
 /* The fds, in this order: the iommufd or container; groups; devices, in the order in which they were asked
- * for. The fd in a row is borrowed: it is open until it is taken, or the lease is released or freed. NULL
- * for index past the end. */
+ * for; then what was added, groups before devices for each call. The row itself is valid until devices are
+ * added or removed, or the lease is freed. The fd in it is borrowed: it is open until it is taken, its device
+ * is removed, or the lease is released or freed. NULL for index past the end.
+ *
+ * A group's fd is there only with the backend "group", and only where the lease holds every device of the
+ * group that can be passed: it is power over all of them. With it and the container's fd KVM and a hot reset
+ * can be had. Groups are in the container and its IOMMU is set: DMA can be mapped at once. */
 size_t vfiobroker_lease_n_fds(const struct vfiobroker_lease *lease);
 const struct vfiobroker_fd *vfiobroker_lease_fd(const struct vfiobroker_lease *lease, size_t index);
 
@@ -145,6 +150,38 @@ int vfiobroker_lease_take_fd(struct vfiobroker_lease *lease, size_t index);
  * back as soon as nobody has them open: so unmap and close what was taken first. The handle is still to be
  * freed. -ENXIO where the lease has ended before; the fds are closed whatever is returned. */
 int vfiobroker_lease_release(struct vfiobroker_lease *lease);
+
+/* Hot plug: asks for more devices, as vfiobroker_acquire(), and adds them to the lease and to its container. All
+ * or none; where none, the lease is as it was. *ret_first (NULL: not wanted) is the index of the first new row; the new rows
+ * are groups that the lease now holds the whole of, then devices. There is no new iommufd or container: the
+ * devices are for the one that the lease has. What they may lock besides is what the lease has committed: ask
+ * for enough at first. Blocks as vfiobroker_acquire() does.
+ *
+ * -EINVAL with ContainerIncompatible: their IOMMU cannot join the container. -ENOBUFS: more devices than one
+ * lease can have; another lease with the same named container takes them. -ENXIO: the lease has ended. Where
+ * the answer does not pass (-EPROTO, -EMFILE), the devices have been given back. */
+int vfiobroker_lease_add(struct vfiobroker_lease *lease, const char *const *devices, size_t *ret_first);
+
+/* Hot unplug: gives devices of the lease back, by their ids; the others go on, and so does the container. First
+ * closes the fds of these devices, and of their groups, that were not taken, then tells the broker, which
+ * takes a device back as soon as nobody has it open: so unmap and close what was taken first, a group's fd
+ * too. On success their rows are gone.
+ *
+ * -ENODEV: not a device of the lease, nothing was changed. -EINVAL: it would be the last device; that is
+ * vfiobroker_lease_release(). After any other error the fds are closed, and their rows stay, as if taken. */
+int vfiobroker_lease_remove(struct vfiobroker_lease *lease, const char *const *devices);
+
+/* Fresh fds for a lease that there is, by its id or object path (VFIOBROKER_LEASE in the environment that
+ * `vfiobrokerctl exec` makes): for a program that replaces itself, or one that hands its devices to its
+ * successor, while the devices pass through nobody else's hands. For the lease's own process, its tenant and
+ * administrators.
+ *
+ * *ret is a new handle, as vfiobroker_acquire() makes it: a new iommufd with nothing mapped, or with the
+ * backend "group" or in a named container the same context; and each device opened once more. The kernel
+ * binds a device to one iommufd at a time, so close the old fd before the new one is bound (-EINVAL from
+ * VFIO_DEVICE_BIND_IOMMUFD says that it is still open). Older handles of the lease keep their fds and stay
+ * valid. -ENXIO: no such lease, or it is not active. */
+int vfiobroker_reissue(struct vfiobroker *broker, const char *lease, struct vfiobroker_lease **ret);
 
 /* Frees the handle and closes the fds that were not taken; NULL is nothing. Does not release: the lease
  * lasts as its lifetime says. Always returns NULL. */
@@ -191,6 +228,79 @@ struct vfiobroker_lease_list {
 /* The leases of the caller's tenants; administrators see all. Otherwise as vfiobroker_list_devices(). */
 int vfiobroker_list_leases(struct vfiobroker *broker, struct vfiobroker_lease_list **ret);
 struct vfiobroker_lease_list *vfiobroker_lease_list_free(struct vfiobroker_lease_list *list);
+
+/* A range of I/O addresses. */
+struct vfiobroker_range {
+        uint64_t start, end; /* both included */
+        const char
+                *type; /* of a reserved region: "direct", "direct-relaxable", "msi", "reserved"; else "" */
+};
+
+/* An IOMMU group: the devices that the IOMMU cannot tell apart. It belongs to one tenant at a time. */
+struct vfiobroker_group_entry {
+        uint32_t number;
+        const char *type; /* of its default IOMMU domain: "DMA", "DMA-FQ", "identity", …; "" where unknown */
+        int viable;       /* 0: it cannot be given away, for the reasons in: */
+        const char *const *blockers; /* this and the next: NULL-terminated arrays */
+        const char *const *devices;  /* ids, those included that cannot be passed, such as bridges */
+        const char *container;       /* the name of the container it is in, where the caller may see it */
+        const char *tenant;          /* who has a device of it, where the caller may know */
+        const struct vfiobroker_range *reserved; /* addresses that cannot be mapped */
+        size_t n_reserved;
+};
+
+struct vfiobroker_group_list {
+        size_t n;
+        const struct vfiobroker_group_entry *const *groups;
+};
+
+/* The groups of the devices that the caller's tenants may use, in no order; administrators see all. Otherwise
+ * as vfiobroker_list_devices(). */
+int vfiobroker_list_groups(struct vfiobroker *broker, struct vfiobroker_group_list **ret);
+struct vfiobroker_group_list *vfiobroker_group_list_free(struct vfiobroker_group_list *list);
+
+/* A container: one I/O address space, and one trust domain. Whatever one of its users maps, the devices of all
+ * of them reach. */
+struct vfiobroker_container_entry {
+        const char *name;    /* as it was named, or the id of its one lease */
+        const char *backend; /* "iommufd" or "group" */
+        const char *tenant;
+        const char *const *groups;           /* this and the next: NULL-terminated arrays; numbers */
+        const char *const *leases;           /* ids */
+        const struct vfiobroker_range *iova; /* what can be mapped, where a context told; else empty */
+        size_t n_iova;
+};
+
+struct vfiobroker_container_list {
+        size_t n;
+        const struct vfiobroker_container_entry *const *containers;
+};
+
+/* The containers of the caller's tenants, in no order; administrators see all. Otherwise as
+ * vfiobroker_list_devices(). */
+int vfiobroker_list_containers(struct vfiobroker *broker, struct vfiobroker_container_list **ret);
+struct vfiobroker_container_list *vfiobroker_container_list_free(struct vfiobroker_container_list *list);
+
+/* A lease as the broker has it, whoever's handle it is. */
+struct vfiobroker_lease_info {
+        const char *tenant;
+        const char *label;
+        const char *backend;
+        const char *container;      /* name; "" where it has no object */
+        const char *const *devices; /* ids, NULL-terminated */
+        uint32_t pid;
+        uint32_t uid;
+        const char *unit;       /* systemd unit of the process */
+        uint64_t memlock_limit; /* bytes that the lease commits */
+        uint64_t memlock_used;  /* bytes that the process has locked, all its leases together */
+        uint64_t since_usec;    /* CLOCK_REALTIME */
+        const char *state;      /* "opening", "active", "revoking" or "reclaiming" */
+};
+
+/* Everything about one lease, by its id or object path. Free with the function below (NULL is nothing, returns
+ * NULL); independent of the connection. -ENXIO also where the caller may not see it. */
+int vfiobroker_get_lease(struct vfiobroker *broker, const char *lease, struct vfiobroker_lease_info **ret);
+struct vfiobroker_lease_info *vfiobroker_lease_info_free(struct vfiobroker_lease_info *info);
 
 struct vfiobroker_device {
         const char *id;

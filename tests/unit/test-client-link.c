@@ -20,6 +20,9 @@ static void test_null(void **state)
         const char *const devices[] = { "0000:01:00.0", NULL };
         struct vfiobroker_device_list *device_list;
         struct vfiobroker_lease_list *lease_list;
+        struct vfiobroker_container_list *container_list;
+        struct vfiobroker_group_list *group_list;
+        struct vfiobroker_lease_info *info;
         struct vfiobroker_device *device;
         struct vfiobroker_lease *lease;
         char *text;
@@ -30,6 +33,10 @@ static void test_null(void **state)
         assert_int_equal(vfiobroker_check_access(NULL, devices, NULL, &text), -EINVAL);
         assert_int_equal(vfiobroker_list_devices(NULL, &device_list), -EINVAL);
         assert_int_equal(vfiobroker_list_leases(NULL, &lease_list), -EINVAL);
+        assert_int_equal(vfiobroker_list_groups(NULL, &group_list), -EINVAL);
+        assert_int_equal(vfiobroker_list_containers(NULL, &container_list), -EINVAL);
+        assert_int_equal(vfiobroker_get_lease(NULL, "x", &info), -EINVAL);
+        assert_int_equal(vfiobroker_reissue(NULL, "x", &lease), -EINVAL);
         assert_int_equal(vfiobroker_get_device(NULL, "x", &device), -EINVAL);
         assert_int_equal(vfiobroker_release(NULL, "x"), -EINVAL);
         assert_int_equal(vfiobroker_reset_device(NULL, "x"), -EINVAL);
@@ -44,6 +51,8 @@ static void test_null(void **state)
 /* No lease: empty answers. */
 static void test_null_lease(void **state)
 {
+        const char *const devices[] = { "0000:01:00.0", NULL };
+
         assert_string_equal(vfiobroker_lease_id(NULL), "");
         assert_string_equal(vfiobroker_lease_path(NULL), "");
         assert_string_equal(vfiobroker_lease_backend(NULL), "");
@@ -51,6 +60,8 @@ static void test_null_lease(void **state)
         assert_null(vfiobroker_lease_fd(NULL, 0));
         assert_int_equal(vfiobroker_lease_find_fd(NULL, VFIOBROKER_FD_DEVICE, 0), -EINVAL);
         assert_int_equal(vfiobroker_lease_take_fd(NULL, 0), -EINVAL);
+        assert_int_equal(vfiobroker_lease_add(NULL, devices, NULL), -EINVAL);
+        assert_int_equal(vfiobroker_lease_remove(NULL, devices), -EINVAL);
         assert_int_equal(vfiobroker_lease_release(NULL), -EINVAL);
 }
 
@@ -62,6 +73,9 @@ static void test_free_null(void **state)
         assert_null(vfiobroker_device_free(NULL));
         assert_null(vfiobroker_device_list_free(NULL));
         assert_null(vfiobroker_lease_list_free(NULL));
+        assert_null(vfiobroker_lease_info_free(NULL));
+        assert_null(vfiobroker_group_list_free(NULL));
+        assert_null(vfiobroker_container_list_free(NULL));
 }
 
 /* A bus that is not there is open's failure, and leaves *ret alone. */

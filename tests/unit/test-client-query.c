@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* client-lib/list.c, device.c and admin.c against a broker that answers as each test says. */
+/* client-lib/list.c, device.c, lease-info.c, record.c and admin.c against a broker that answers as each test says. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,21 +13,6 @@
 #include "tests/fixtures/fake-broker.h"
 
 #define DEVICE_PATH "/org/vfiobroker1/device/_30000_3a01_3a00_2e0"
-
-static struct vfiobroker *connect_to(FakeBroker *fake, FakeHandler handler, void *userdata)
-{
-        struct vfiobroker *broker;
-
-        assert_int_equal(fake_broker_start(fake, handler, userdata), 0);
-        assert_int_equal(vfiobroker_open_bus_address(fake->address, &broker), 0);
-        return broker;
-}
-
-static void disconnect(FakeBroker *fake, struct vfiobroker *broker)
-{
-        vfiobroker_close(broker);
-        fake_broker_stop(fake);
-}
 
 static int list_handler(FakeBroker *fake, sd_bus_message *call)
 {
@@ -49,10 +34,10 @@ static void test_lists(void **state)
         struct vfiobroker *broker;
         FakeBroker fake;
 
-        broker = connect_to(&fake, list_handler, NULL);
+        broker = fake_broker_connect(&fake, list_handler, NULL);
         assert_int_equal(vfiobroker_list_devices(broker, &devices), 0);
         assert_int_equal(vfiobroker_list_leases(broker, &leases), 0);
-        disconnect(&fake, broker);
+        fake_broker_disconnect(&fake, broker);
 
         assert_int_equal(devices->n, 2);
         assert_string_equal(devices->devices[0]->id, "0000:01:00.0");
@@ -116,9 +101,9 @@ static void test_list_sizes(void **state)
                 FakeBroker fake;
                 char id[32];
 
-                broker = connect_to(&fake, many_handler, &n);
+                broker = fake_broker_connect(&fake, many_handler, &n);
                 assert_int_equal(vfiobroker_list_devices(broker, &list), 0);
-                disconnect(&fake, broker);
+                fake_broker_disconnect(&fake, broker);
                 assert_int_equal(list->n, n);
                 if (n > 0) {
                         (void)snprintf(id, sizeof(id), "d%zu", n - 1);
@@ -182,7 +167,7 @@ static void test_device(void **state)
         struct vfiobroker *broker;
         FakeBroker fake;
 
-        broker = connect_to(&fake, device_handler, &answer);
+        broker = fake_broker_connect(&fake, device_handler, &answer);
         assert_int_equal(vfiobroker_get_device(broker, "0000:01:00.0", &device), 0);
         assert_string_equal(device->id, "0000:01:00.0");
         assert_string_equal(device->bus, "pci");
@@ -210,7 +195,7 @@ static void test_device(void **state)
         assert_true(device->last_reset_usec == 1000001);
         assert_string_equal(device->last_reset, "ok");
         assert_null(vfiobroker_device_free(device));
-        disconnect(&fake, broker);
+        fake_broker_disconnect(&fake, broker);
 }
 
 /* What a broker does not say is empty and never NULL. */
@@ -221,7 +206,7 @@ static void test_device_little(void **state)
         struct vfiobroker *broker;
         FakeBroker fake;
 
-        broker = connect_to(&fake, device_handler, &answer);
+        broker = fake_broker_connect(&fake, device_handler, &answer);
         assert_int_equal(vfiobroker_get_device(broker, "0000:01:00.0", &device), 0);
         assert_string_equal(device->driver, "");
         assert_string_equal(device->lease, "");
@@ -232,7 +217,7 @@ static void test_device_little(void **state)
         assert_null(device->reset_methods[0]);
         assert_null(device->reset_set[0]);
         vfiobroker_device_free(device);
-        disconnect(&fake, broker);
+        fake_broker_disconnect(&fake, broker);
 }
 
 /* Unknown, gone meanwhile, or described in a way that the interface does not have: an error each. */
@@ -255,12 +240,158 @@ static void test_device_errors(void **state)
                 struct vfiobroker *broker;
                 FakeBroker fake;
 
-                broker = connect_to(&fake, device_handler, &answer);
+                broker = fake_broker_connect(&fake, device_handler, &answer);
                 assert_int_equal(vfiobroker_get_device(broker, cases[i].id, &device), -cases[i].error);
                 assert_null(device);
                 assert_string_not_equal(vfiobroker_last_error(broker)->text, "");
-                disconnect(&fake, broker);
+                fake_broker_disconnect(&fake, broker);
         }
+}
+
+static int objects_handler(FakeBroker *fake, sd_bus_message *call)
+{
+        const char *wrong = fake->userdata;
+
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+                return -ENOSYS;
+        return sd_bus_reply_method_return(
+                call, "a{oa{sa{sv}}}", 4, /* objects */
+                "/org/vfiobroker1/group/_37", 2, "org.freedesktop.DBus.Peer", 0, "org.vfiobroker1.Group", 9,
+                "Number", "u", 7, "Type", "s", "DMA", "Viable", "b", 0, "Blockers", "as", 1,
+                "0000:04:02.0 is bound to snd_hda_intel", "Devices", "ao", 2,
+                "/org/vfiobroker1/device/_30000_3a04_3a02_2e0", "/org/vfiobroker1/device/platform_2fx",
+                "Container", "o", "/org/vfiobroker1/container/vm_2d1", "Tenant", "s", "blue",
+                "ReservedRegions", "a(tts)", 2, UINT64_C(0xfee00000), UINT64_C(0xfeefffff), "msi",
+                UINT64_C(0), UINT64_C(0xfff), "direct", "Future", "t", UINT64_C(1),
+                /* one that says little */
+                "/org/vfiobroker1/group/_38", 1, "org.vfiobroker1.Group", 1, "Number", "u", 8,
+                /* one of another kind */
+                "/org/vfiobroker1/tenant/blue", 1, "org.vfiobroker1.Tenant", 1, "Name", "s", "blue",
+                "/org/vfiobroker1/container/vm_2d1", 1, "org.vfiobroker1.Container", 6, "Name", "s", "vm-1",
+                "Backend", "s", "group", "Tenant", wrong ? wrong : "s", wrong ? "s" : "blue", "Groups", "ao",
+                2, "/org/vfiobroker1/group/_37", "/org/vfiobroker1/group/_38", "Leases", "ao", 1,
+                "/org/vfiobroker1/lease/l_2d1", "IovaRanges", "a(tt)", 1, UINT64_C(0), UINT64_C(0xfedfffff));
+}
+
+/* Lists that are objects: each has its own and no other kind; what did not come is empty and not NULL. */
+static void test_object_lists(void **state)
+{
+        struct vfiobroker_container_list *containers;
+        const struct vfiobroker_container_entry *c;
+        const struct vfiobroker_group_entry *g;
+        struct vfiobroker_group_list *groups;
+        struct vfiobroker *broker;
+        FakeBroker fake;
+
+        broker = fake_broker_connect(&fake, objects_handler, NULL);
+        assert_int_equal(vfiobroker_list_groups(broker, &groups), 0);
+        assert_int_equal(vfiobroker_list_containers(broker, &containers), 0);
+        fake_broker_disconnect(&fake, broker);
+
+        assert_int_equal(groups->n, 2);
+        g = groups->groups[0];
+        assert_int_equal(g->number, 7);
+        assert_string_equal(g->type, "DMA");
+        assert_false(g->viable);
+        assert_string_equal(g->blockers[0], "0000:04:02.0 is bound to snd_hda_intel");
+        assert_null(g->blockers[1]);
+        assert_string_equal(g->devices[0], "0000:04:02.0");
+        assert_string_equal(g->devices[1], "platform/x");
+        assert_null(g->devices[2]);
+        assert_string_equal(g->container, "vm-1");
+        assert_string_equal(g->tenant, "blue");
+        assert_int_equal(g->n_reserved, 2);
+        assert_true(g->reserved[0].start == 0xfee00000 && g->reserved[0].end == 0xfeefffff);
+        assert_string_equal(g->reserved[0].type, "msi");
+        assert_string_equal(g->reserved[1].type, "direct");
+
+        g = groups->groups[1];
+        assert_int_equal(g->number, 8);
+        assert_string_equal(g->type, "");
+        assert_string_equal(g->tenant, "");
+        assert_string_equal(g->container, "");
+        assert_null(g->devices[0]);
+        assert_null(g->blockers[0]);
+        assert_int_equal(g->n_reserved, 0);
+        assert_null(vfiobroker_group_list_free(groups));
+
+        assert_int_equal(containers->n, 1);
+        c = containers->containers[0];
+        assert_string_equal(c->name, "vm-1");
+        assert_string_equal(c->backend, "group");
+        assert_string_equal(c->tenant, "blue");
+        assert_string_equal(c->groups[0], "7");
+        assert_string_equal(c->groups[1], "8");
+        assert_null(c->groups[2]);
+        assert_string_equal(c->leases[0], "l-1");
+        assert_null(c->leases[1]);
+        assert_int_equal(c->n_iova, 1);
+        assert_true(c->iova[0].start == 0 && c->iova[0].end == 0xfedfffff);
+        assert_string_equal(c->iova[0].type, "");
+        assert_null(vfiobroker_container_list_free(containers));
+}
+
+/* A property of another type fails the list that has it, and no other. */
+static void test_object_list_error(void **state)
+{
+        struct vfiobroker_container_list *containers = NULL;
+        struct vfiobroker_group_list *groups;
+        struct vfiobroker *broker;
+        FakeBroker fake;
+
+        broker = fake_broker_connect(&fake, objects_handler, (void *)"g");
+        assert_int_equal(vfiobroker_list_containers(broker, &containers), -EBADMSG);
+        assert_null(containers);
+        assert_non_null(strstr(vfiobroker_last_error(broker)->text, "Tenant"));
+        assert_int_equal(vfiobroker_list_groups(broker, &groups), 0);
+        vfiobroker_group_list_free(groups);
+        fake_broker_disconnect(&fake, broker);
+}
+
+static int lease_handler(FakeBroker *fake, sd_bus_message *call)
+{
+        const char *id;
+
+        (void)fake;
+        if (sd_bus_message_is_method_call(call, "org.vfiobroker1.Manager", "GetLease"))
+                return sd_bus_message_read(call, "s", &id) >= 0 && streq(id, "l-1")
+                               ? sd_bus_reply_method_return(call, "o", "/org/vfiobroker1/lease/l_2d1")
+                               : sd_bus_reply_method_errorf(call, "org.vfiobroker1.Error.NoSuchLease",
+                                                            "No lease");
+        return sd_bus_reply_method_return(
+                call, "a{sv}", 12, "Tenant", "s", "blue", "Label", "s", "vm", "Backend", "s", "iommufd",
+                "Container", "o", "/org/vfiobroker1/container/vm_2d1", "Devices", "ao", 1,
+                "/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Pid", "u", 12, "Uid", "u", 2001, "Unit",
+                "s", "vm.service", "MemlockLimit", "t", UINT64_C(5), "MemlockUsed", "t", UINT64_C(4),
+                "Since", "t", UINT64_C(3), "State", "s", "active");
+}
+
+/* Every property of a lease reaches its member, whether it is asked for by id or by path. */
+static void test_lease(void **state)
+{
+        static const char *const names[] = { "l-1", "/org/vfiobroker1/lease/l_2d1" };
+        struct vfiobroker_lease_info *info;
+        struct vfiobroker *broker;
+        FakeBroker fake;
+
+        broker = fake_broker_connect(&fake, lease_handler, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                assert_int_equal(vfiobroker_get_lease(broker, names[i], &info), 0);
+                assert_string_equal(info->tenant, "blue");
+                assert_string_equal(info->label, "vm");
+                assert_string_equal(info->backend, "iommufd");
+                assert_string_equal(info->container, "vm-1");
+                assert_string_equal(info->devices[0], "0000:01:00.0");
+                assert_null(info->devices[1]);
+                assert_int_equal(info->pid, 12);
+                assert_int_equal(info->uid, 2001);
+                assert_string_equal(info->unit, "vm.service");
+                assert_true(info->memlock_limit == 5 && info->memlock_used == 4 && info->since_usec == 3);
+                assert_string_equal(info->state, "active");
+                assert_null(vfiobroker_lease_info_free(info));
+        }
+        assert_int_equal(vfiobroker_get_lease(broker, "l-2", &info), -ENXIO);
+        fake_broker_disconnect(&fake, broker);
 }
 
 /* Writes down "MEMBER ARGUMENT…" of the calls without an answer; GetLease knows one lease. */
@@ -288,7 +419,7 @@ static void test_admin(void **state)
         char seen[1024] = "";
         FakeBroker fake;
 
-        broker = connect_to(&fake, admin_handler, seen);
+        broker = fake_broker_connect(&fake, admin_handler, seen);
         assert_int_equal(vfiobroker_reset_device(broker, "d"), 0);
         assert_string_equal(seen, "ResetDevice d");
         assert_int_equal(vfiobroker_bind_device(broker, "d", ""), 0);
@@ -308,7 +439,7 @@ static void test_admin(void **state)
         assert_int_equal(vfiobroker_release(broker, "/org/vfiobroker1/device/x"), -ENXIO);
         assert_int_equal(vfiobroker_release(broker, "/not a path"), -ENXIO);
         assert_int_equal(fake.releases, 2);
-        disconnect(&fake, broker);
+        fake_broker_disconnect(&fake, broker);
 }
 
 int main(void)
@@ -317,6 +448,8 @@ int main(void)
                 cmocka_unit_test(test_lists),         cmocka_unit_test(test_list_sizes),
                 cmocka_unit_test(test_device),        cmocka_unit_test(test_device_little),
                 cmocka_unit_test(test_device_errors), cmocka_unit_test(test_admin),
+                cmocka_unit_test(test_object_lists),  cmocka_unit_test(test_object_list_error),
+                cmocka_unit_test(test_lease),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

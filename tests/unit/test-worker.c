@@ -8,12 +8,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "daemon/host/worker.h"
+#include "tests/fixtures/count-fds.h"
 
 #define NOBODY "ffff:ff:1f.7"
 
@@ -30,18 +30,6 @@ static void on_done(void *userdata, JobResult *result)
         seen->calls++;
         seen->result = *result;
         assert_int_equal(sd_event_exit(seen->event, 0), 0);
-}
-
-static unsigned count_fds(void)
-{
-        DIR *dir = opendir("/proc/self/fd");
-        unsigned n = 0;
-
-        assert_non_null(dir);
-        while (readdir(dir))
-                n++;
-        (void)closedir(dir);
-        return n;
 }
 
 static Job nobody_job(void)
