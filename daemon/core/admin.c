@@ -103,6 +103,7 @@ static void admin_done(void *userdata, JobResult *result)
         broker_device_notify(device, broker);
         broker_device_gc(broker, device);
         free(admin);
+        broker_retry_stranded(broker);
 }
 
 /* What is asked, against what the device is. 0 or a refusal. */

@@ -43,6 +43,10 @@ void lease_fail(Lease *lease, int error, const Refusal *refusal);
 /* reclaim.c: starts the reclaim of what is not settled; frees the lease where nothing is left to do. */
 void lease_reclaim(Lease *lease);
 
+/* Tries those again for which there was no timer, where it is time. Whatever comes from the loop calls it when it is done:
+ * it may free any lease that is RECLAIMING. */
+void broker_retry_stranded(Broker *broker);
+
 /* Takes a job's word on one device over: the driver, the driver before, the reset. */
 void device_take_result(Broker *broker, Device *device, const JobDeviceResult *result);
 
@@ -54,6 +58,9 @@ void broker_device_put_record(Broker *broker, const Device *device);
 
 /* Calls broker_lease_end() when the process ends, where the lease's lifetime says so. -errno. */
 int lease_watch(Lease *lease);
+
+/* refusal.c: tells of a refusal that no lease can tell of. */
+void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal *refusal);
 
 /* admin.c: forgets the jobs of administrators; they run on. */
 void broker_disown_admin_jobs(Broker *broker);

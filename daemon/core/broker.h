@@ -141,6 +141,16 @@ typedef struct DeviceRecord {
         char reason[REASON_MAX];
 } DeviceRecord;
 
+/* What the refusals of some uids have come to, so that who is refused without end does not fill the journal. */
+#define REFUSAL_ROWS          64
+#define REFUSAL_BURST         5 /* events of a row in an interval; the rest is counted, and told with the next one */
+#define REFUSAL_INTERVAL_USEC (60 * USEC_PER_SEC)
+
+typedef struct RefusalRow {
+        uint64_t since; /* the interval's start, monotonic */
+        unsigned told, untold;
+} RefusalRow;
+
 struct Broker {
         Host *host; /* borrowed */
         const BrokerStore *store;
@@ -160,6 +170,8 @@ struct Broker {
         struct AdminJob *admin_jobs; /* utlist */
         uint64_t memlock_committed;
         unsigned n_leases;
+        unsigned n_stranded;               /* leases whose reclaim waits without a timer */
+        RefusalRow refusals[REFUSAL_ROWS]; /* by uid modulo their number */
 };
 
 /* `store` may be NULL. The policy's reference is taken over where 0 is returned. */
@@ -200,7 +212,8 @@ uint64_t broker_memlock_max(Broker *broker);
 
 /* --- what callers ask --- */
 
-/* 0: a lease is OPENING and `done` will be called; the lease is in *ret. Else nothing was changed. */
+/* 0: a lease is OPENING and `done` will be called; the lease is in *ret. Else nothing was changed, and a refusal was an
+ * EVENT_REFUSED, within the bounds above. */
 int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
                    Refusal *refusal, Lease **ret);
 

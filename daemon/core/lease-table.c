@@ -52,6 +52,7 @@ Lease *lease_free(Lease *lease)
                 host->ops->job_disown(host, lease->job);
         host->ops->process_unwatch(host, lease->watch);
         host->ops->timer_stop(host, lease->retry);
+        broker->n_stranded -= lease->stranded > 0;
 
         NOTIFY(broker, lease_removed, lease);
         HASH_DEL(broker->leases, lease);

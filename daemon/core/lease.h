@@ -89,6 +89,8 @@ struct Lease {
         HostWatch *watch; /* of the holder's pidfd */
         HostTimer *retry;
         uint64_t retry_usec;
+        uint64_t
+                stranded; /* no timer could be had: from this (monotonic) time on whatever happens next tries again */
         int (*done)(void *userdata, Lease *lease,
                     const struct AcquireOutcome *outcome); /* broker.h, AcquireDone */
         void *done_userdata;

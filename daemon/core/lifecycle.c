@@ -22,8 +22,10 @@ static void make_lease_id(Broker *broker, char *ret)
 static void on_process_end(void *userdata)
 {
         Lease *lease = userdata;
+        Broker *broker = lease->broker;
 
-        broker_lease_end(lease->broker, lease, END_PROCESS_EXITED);
+        broker_lease_end(broker, lease, END_PROCESS_EXITED);
+        broker_retry_stranded(broker);
 }
 
 int lease_watch(Lease *lease)
@@ -124,9 +126,8 @@ static void open_undone(Lease *lease, const JobResult *result)
         lease_free(lease);
 }
 
-static void open_done(void *userdata, JobResult *result)
+static void take_open(Lease *lease, JobResult *result)
 {
-        Lease *lease = userdata;
         Broker *broker = lease->broker;
         LeaseFd fds[JOB_DEVICES_MAX + 1];
         bool took[JOB_DEVICES_MAX];
@@ -221,6 +222,15 @@ static void open_done(void *userdata, JobResult *result)
                      result->usec[STEP_RESET], result->usec[STEP_OPEN]);
 }
 
+static void open_done(void *userdata, JobResult *result)
+{
+        Lease *lease = userdata;
+        Broker *broker = lease->broker;
+
+        take_open(lease, result); /* may free it */
+        broker_retry_stranded(broker);
+}
+
 static void open_slow(void *userdata, uint64_t age_usec)
 {
         Lease *lease = userdata;
@@ -264,7 +274,7 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         return lease;
 }
 
-int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
+static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
                    Refusal *refusal, Lease **ret)
 {
         Host *host = broker->host;
@@ -347,6 +357,18 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         notify_devices(lease);
         *ret = lease;
         return 0;
+}
+
+int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
+                   Refusal *refusal, Lease **ret)
+{
+        int r;
+
+        r = acquire(broker, request, done, userdata, refusal, ret);
+        if (r > 0)
+                broker_refused(broker, request, refusal);
+        broker_retry_stranded(broker);
+        return r;
 }
 
 int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal)

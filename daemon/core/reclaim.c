@@ -119,9 +119,26 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
 static void on_retry(void *userdata)
 {
         Lease *lease = userdata;
+        Broker *broker = lease->broker;
 
         lease->retry = NULL;
         lease_reclaim(lease);
+        broker_retry_stranded(broker);
+}
+
+void broker_retry_stranded(Broker *broker)
+{
+        uint64_t now;
+        Lease *next;
+
+        if (broker->n_stranded == 0)
+                return;
+        now = broker->host->ops->monotonic(broker->host);
+        for (Lease *lease = broker->leases; lease; lease = next) {
+                next = lease->hh.next;
+                if (lease->stranded > 0 && lease->stranded <= now)
+                        lease_reclaim(lease);
+        }
 }
 
 static void retry_later(Lease *lease)
@@ -133,11 +150,22 @@ static void retry_later(Lease *lease)
         if (lease->retry_usec > RETRY_MAX_USEC)
                 lease->retry_usec = RETRY_MAX_USEC;
         r = host->ops->timer_start(host, lease->retry_usec, on_retry, lease, &lease->retry);
-        if (r < 0)
-                broker_event(
-                        lease->broker, EVENT_TROUBLE, lease, NULL, "",
-                        "No timer for the reclaim of lease %s: %s; it is tried again at the next restart",
-                        lease->id, strerror(-r));
+        if (r >= 0)
+                return;
+        lease->stranded = host->ops->monotonic(host) + lease->retry_usec;
+        lease->broker->n_stranded++;
+        broker_event(lease->broker, EVENT_TROUBLE, lease, NULL, "",
+                     "No timer for the reclaim of lease %s: %s; it is tried again when a job ends or "
+                     "somebody asks",
+                     lease->id, strerror(-r));
+}
+
+static bool lease_is_settled(const Lease *lease)
+{
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i])
+                        return false;
+        return true;
 }
 
 /* The rows of a reclaim job are the unsettled devices in the lease's order, when the job began and when it ends alike:
@@ -163,15 +191,15 @@ static void reclaim_done(void *userdata, JobResult *result)
                         broker_device_gc(broker, device);
         }
 
-        for (size_t i = 0; i < lease->n_devices; i++)
-                if (!lease->settled[i]) {
-                        (void)lease_put_record(lease);
-                        NOTIFY(broker, lease_changed, lease);
-                        NOTIFY(broker, tenant_changed, lease->tenant);
-                        retry_later(lease);
-                        return;
-                }
-        lease_reclaim(lease);
+        if (lease_is_settled(lease))
+                lease_reclaim(lease); /* its end */
+        else {
+                (void)lease_put_record(lease);
+                NOTIFY(broker, lease_changed, lease);
+                NOTIFY(broker, tenant_changed, lease->tenant);
+                retry_later(lease);
+        }
+        broker_retry_stranded(broker);
 }
 
 static void reclaim_slow(void *userdata, uint64_t age_usec)
@@ -203,6 +231,9 @@ void lease_reclaim(Lease *lease)
         Job job = { .kind = JOB_RECLAIM };
         int r;
 
+        if (lease->stranded > 0)
+                broker->n_stranded--;
+        lease->stranded = 0;
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
 

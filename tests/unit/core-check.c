@@ -133,8 +133,7 @@ static void check_lease(Core *core, const Lease *lease)
                 assert_null(lease->holder);
                 assert_null(lease->watch);
                 assert_false(lease->memlock_raised);
-                if (core->fail[OP_TIMER_START] == 0)
-                        assert_true((lease->job != NULL) != (lease->retry != NULL));
+                assert_int_equal((lease->job != NULL) + (lease->retry != NULL) + (lease->stranded > 0), 1);
                 break;
         case LEASE_REVOKING:
         case _LEASE_STATE_MAX: fail();
@@ -206,7 +205,7 @@ static void check_holder(Core *core, const Holder *holder)
 void core_check(Core *core)
 {
         Broker *broker = core->broker;
-        unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0;
+        unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
         int devices = 0, groups = 0, tenants = 0;
         uint64_t memlock = 0;
         Holder *holder;
@@ -225,12 +224,14 @@ void core_check(Core *core)
                 check_lease(core, lease);
                 jobs += lease->job != NULL;
                 timers += lease->retry != NULL;
+                stranded += lease->stranded > 0;
                 watches += lease->watch != NULL;
         }
         DL_FOREACH(broker->holders, holder)
                 check_holder(core, holder);
 
         assert_int_equal(broker->n_leases, leases);
+        assert_int_equal(broker->n_stranded, stranded);
         assert_true(broker->memlock_committed == memlock);
         assert_int_equal(fake_host_n_jobs(core->fake), jobs);
         assert_int_equal(fake_host_n_timers(core->fake), timers);

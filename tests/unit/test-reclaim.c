@@ -182,12 +182,14 @@ static void test_worker_dies(void **state)
         assert_false(device->proven);
 }
 
-/* No job can be started, or then no timer: the device stays RECLAIMING. */
+/* No job can be started, or then no timer: the device stays RECLAIMING until something happens. */
 static void test_cannot_start(void **state)
 {
         Core *core = *state;
         Device *device = core_device(core, D1, 1, "vfio-pci");
         Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+        Answer answer = {};
+        FakeProcess *vmm;
 
         core->fake->job_start_error = EAGAIN;
         broker_lease_end(core->broker, lease, END_RELEASED);
@@ -201,12 +203,117 @@ static void test_cannot_start(void **state)
         assert_non_null(strstr(core->last_event[EVENT_TROUBLE], "No timer"));
         assert_state(device, DEVICE_RECLAIMING);
 
-        /* The next start takes it up. */
+        /* Whoever asks next sets it going. */
         core->fail[OP_TIMER_START] = core->fake->job_start_error = 0;
-        core_restart(core);
+        fake_host_advance(core->fake, 3 * USEC_PER_SEC);
+        assert_state(device, DEVICE_RECLAIMING);
+        vmm = core_process(core, 101, UID_BLUE);
+        assert_int_equal(core_ask(core, &(Ask){ vmm, { D1 } }, &answer), RESULT_DEVICE_TAKEN);
         (void)fake_host_run(core->fake);
         core_check_idle(core);
-        assert_state(broker_device(core->broker, D1), DEVICE_AVAILABLE);
+        (void)GRANT(core, vmm, { D1 });
+}
+
+/* Each thing that the loop can bring sets it going: the end of any job, a timer, the end of a process. */
+static void test_set_going(void **state)
+{
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *other;
+        FakeDevice *fake;
+
+        (void)core_device(core, D2, 2, "vfio-pci");
+        fake = fake_host_device(core->fake, D2);
+        for (int way = 0; way < 5; way++) {
+                Answer answer = {};
+                Refusal refusal;
+                Lease *lease = GRANT(core, vmm, { D1 });
+
+                other = core_process(core, 200 + way, UID_BLUE);
+                if (way < 3)
+                        (void)GRANT(core, other, { D2 });
+                core->fake->job_start_error = EAGAIN;
+                core->fail[OP_TIMER_START] = ENOMEM;
+                broker_lease_end(core->broker, lease, END_RELEASED);
+                core->fake->job_start_error = core->fail[OP_TIMER_START] = 0;
+                assert_int_equal(core->broker->n_stranded, 1);
+
+                fake->hang = way != 1;
+                fake->prove_error = way == 1 ? EBUSY : 0;
+                if (way < 2)
+                        broker_lease_end(core->broker, broker_device(core->broker, D2)->lease, END_RELEASED);
+                if (way == 3)
+                        assert_int_equal(core_ask(core, &(Ask){ other, { D2 } }, &answer), 0);
+                if (way == 4)
+                        assert_int_equal(
+                                broker_unbind_device(core->broker, D2, core_admin_done, &answer, &refusal),
+                                0);
+                if (way == 1) {
+                        (void)fake_host_run(core->fake); /* it will be tried again, and that will hang */
+                        fake->hang = true;
+                        assert_int_equal(fake_host_n_timers(core->fake), 1);
+                        core->fake->time_usec += 30 * USEC_PER_MSEC;
+                } else
+                        fake_host_advance(core->fake, 30 * USEC_PER_MSEC);
+                assert_int_equal(core->broker->n_stranded, 1);
+                core_check(core);
+                if (way == 2)
+                        fake_host_end_process(core->fake, other);
+                fake->hang = way == 1 || way == 2;
+                (void)fake_host_run(core->fake);
+                core_check(core);
+                assert_int_equal(core->broker->n_stranded, 0);
+                assert_state(device, DEVICE_AVAILABLE);
+
+                fake->hang = false;
+                fake->prove_error = 0;
+                fake_host_end_process(core->fake, other);
+                fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                core_check_idle(core);
+        }
+}
+
+/* Two that are still open and no timers: the end of a job of one tries the other, but not before its time, so that the
+ * two do not keep each other busy. */
+static void test_no_timers(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Lease *one, *two;
+        unsigned n;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 2, "vfio-pci");
+        one = GRANT(core, vmm, { D1 });
+        two = GRANT(core, vmm, { D2 });
+        fake_host_device(core->fake, D1)->prove_error = EBUSY;
+        fake_host_device(core->fake, D2)->prove_error = EBUSY;
+        core->fail[OP_TIMER_START] = ENOMEM;
+        n = core->fake->n_jobs_started;
+        broker_lease_end(core->broker, one, END_RELEASED);
+        broker_lease_end(core->broker, two, END_RELEASED);
+        assert_true(fake_host_run(core->fake) < 10);
+        core_check(core);
+        assert_int_equal(core->fake->n_jobs_started, n + 2);
+        assert_int_equal(core->broker->n_stranded, 2);
+
+        for (int i = 0; i < 10; i++) {
+                fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                (void)core_device(core, D3, 3, "vfio-pci");
+                broker_lease_end(core->broker, GRANT(core, vmm, { D3 }), END_RELEASED);
+                assert_true(fake_host_run(core->fake) < 10);
+                core_check(core);
+        }
+        assert_int_equal(core->fake->n_jobs_started, n + 2 + 10 * 4);
+        fake_host_device(core->fake, D1)->prove_error = 0;
+        fake_host_device(core->fake, D2)->prove_error = 0;
+        core->fail[OP_TIMER_START] = 0;
+        fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+        assert_int_equal(core->broker->n_stranded, 2);
+        fake_host_end_process(core->fake, vmm); /* of whom no lease is left: nothing */
+        broker_lease_end(core->broker, GRANT(core, core_process(core, 101, UID_BLUE), { D3 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
 }
 
 /* The driver before comes back where policy says so, none where there was none, and nothing is remembered then. */
@@ -372,10 +479,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(proven_and_reset), TEST(still_open),        TEST(one_by_one),     TEST(quarantine),
-                TEST(worker_dies),      TEST(cannot_start),      TEST(restore_driver), TEST(restore_fails),
-                TEST(keep_driver),      TEST(no_reset),          TEST(on_host_driver), TEST(slow),
-                TEST(slow_again),       TEST(group_until_empty),
+                TEST(proven_and_reset), TEST(still_open),    TEST(one_by_one),  TEST(quarantine),
+                TEST(worker_dies),      TEST(cannot_start),  TEST(no_timers),   TEST(set_going),
+                TEST(restore_driver),   TEST(restore_fails), TEST(keep_driver), TEST(no_reset),
+                TEST(on_host_driver),   TEST(slow),          TEST(slow_again),  TEST(group_until_empty),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Refusals for the journal: of an Acquire that policy or plan turned down before there was a lease. Who asks in vain may
+ * do so as often as its rate lets it; so of the uids that share a row REFUSAL_BURST are told in each
+ * REFUSAL_INTERVAL_USEC, the rest is counted and told with the next one. The rows are few and fixed: however many uids
+ * somebody has, the journal gets REFUSAL_ROWS times that at most. Event loop only. */
+
+#include <limits.h>
+
+#include "daemon/core/broker-internal.h"
+
+void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal *refusal)
+{
+        RefusalRow *row = broker->refusals + request->caller.uid % REFUSAL_ROWS;
+        uint64_t now = broker->host->ops->monotonic(broker->host);
+        char text[REFUSAL_TEXT_MAX + 256], untold[128] = "";
+        const Device *device;
+        Verdict verdict;
+        BrokerEvent event;
+
+        if (row->told == 0 || now - row->since >= REFUSAL_INTERVAL_USEC) {
+                row->since = now;
+                row->told = 0;
+        }
+        if (row->told == REFUSAL_BURST) {
+                row->untold += row->untold < UINT_MAX;
+                return;
+        }
+        row->told++;
+        if (row->untold > 0)
+                (void)snprintf(untold, sizeof(untold), " (%u refusals before this one were not logged)",
+                               row->untold);
+        row->untold = 0;
+
+        device = request->n_devices > 0 ? broker_device(broker, request->devices[0]) : NULL;
+        decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
+        (void)snprintf(text, sizeof(text), "User %u, process %d: %s%s", (unsigned)request->caller.uid,
+                       (int)request->caller_pid, refusal->text, untold);
+        event = (BrokerEvent){
+                .kind = EVENT_REFUSED,
+                .tenant = verdict.code == VERDICT_ALLOWED ? verdict.tenant->name : "",
+                .lease = "",
+                .device = device ? device->info.id : "",
+                .unit = strempty(request->caller.unit),
+                .uid = request->caller.uid,
+                .pid = request->caller_pid,
+                .result = result_to_string(refusal->code),
+                .text = text,
+        };
+        NOTIFY(broker, event, &event);
+}
