@@ -11,7 +11,14 @@ LAB=/lab/src/tests/lab
 LAB_SCENARIO=${LAB_SCENARIO:-shell}
 BROKER=org.vfiobroker1
 # What holds for a shell that only sources this file; `boot` gives the real values.
+LAB_FLAVOUR=built LAB_BACKEND=iommufd
 [[ ! -r /run/lab/env ]] || source /run/lab/env
+
+# What a lease comes by here. Checks of one backend's own things stand in an `if by_group` or `if by_iommufd`.
+BACKEND=$LAB_BACKEND
+[[ $BACKEND != auto ]] || BACKEND=$([[ $LAB_FLAVOUR == stock ]] && echo group || echo iommufd)
+by_group() { [[ $BACKEND == group ]]; }
+by_iommufd() { [[ $BACKEND == iommufd ]]; }
 
 # The machine's devices (tests/lab/boot puts them there).
 IGB=0000:01:00.0
@@ -113,7 +120,8 @@ _tenant() {
         while [[ ${1:-} == -* ]]; do
                 case $1 in
                 --unit) unit=$2; shift 2 ;;
-                --kvm) properties+=(-p BindPaths=/dev/kvm -p "DeviceAllow=/dev/kvm rw" -p SupplementaryGroups=kvm)
+                --kvm) modprobe kvm_amd # on an installed host udev does that for the processor
+                       properties+=(-p BindPaths=/dev/kvm -p "DeviceAllow=/dev/kvm rw" -p SupplementaryGroups=kvm)
                        shift ;;
                 -p) properties+=(-p "$2"); shift 2 ;;
                 --) shift; break ;;
@@ -234,9 +242,14 @@ limit_memlock() { awk '/^Max locked memory/ { print $4 }' "/proc/$1/limits"; }  
 CLIENTS=/lab/build/tests/lab/clients # of the build that tests/lab/boot was told
 [[ -n ${LAB_BUILD:-} ]] || CLIENTS=/lab/src/build/gcc/tests/lab/clients
 
+# The [broker] section of a policy for this boot: by the backend that it is to show. Auto says nothing.
+policy_backends() { [[ $LAB_BACKEND == auto ]] || printf '[broker]\nbackends = %s\n' "$LAB_BACKEND"; }
+
 # Blue and red may both use the edu and the igb; each has an edu of its own; green has figures to run into.
 standard_policy() { # EXTRA-LINES-FOR-BLUE
         policy <<-POLICY
+		$(policy_backends)
+
 		[tenant blue]
 		match-user = vm-blue
 		devices = pci:$EDU, pci:$IGB, pci:$EDU2, pci:$TESTDEV

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* tenant acquire-loop N DEVICE: what a lease costs. N times: acquire, bind to the iommufd and attach,
+/* tenant acquire-loop N DEVICE: what a lease costs. N times: acquire, bind and attach,
  * release, and wait until the device is available again. A line for each phase, in microseconds. */
 
 #include <errno.h>

@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         edu = &client.devices[0];
 
         client_bind(&client);
-        ok("bind: the device to the iommufd, with an I/O address space");
+        ok("bind: the device has an I/O address space, by %s", vfiobroker_lease_backend(client.lease));
 
         client_map_bar(edu);
         if (read32(edu, EDU_ID) != EDU_ID_VALUE)

@@ -57,7 +57,7 @@ void client_open(Client *client)
 {
         int r;
 
-        *client = (Client){ .iommufd = -1 };
+        *client = (Client){ .container = -1 };
         r = vfiobroker_open_system(&client->broker);
         if (r < 0)
                 die(-r, "connect to the bus");
@@ -69,13 +69,14 @@ void client_acquire(Client *client, const char *const *devices, uint64_t memlock
         int r;
 
         options.memlock = memlock;
-        options.backend = "iommufd";
         options.label = program_invocation_short_name;
         r = vfiobroker_acquire(client->broker, devices, &options, &client->lease);
         if (r < 0)
                 die_refused(client, r, "acquire");
 
-        client->iommufd = vfiobroker_lease_find_fd(client->lease, VFIOBROKER_FD_IOMMUFD, 0);
+        client->group = strcmp(vfiobroker_lease_backend(client->lease), "group") == 0;
+        client->container = vfiobroker_lease_find_fd(
+                client->lease, client->group ? VFIOBROKER_FD_CONTAINER : VFIOBROKER_FD_IOMMUFD, 0);
         for (client->n_devices = 0; client->n_devices < MAX_DEVICES; client->n_devices++) {
                 int fd = vfiobroker_lease_find_fd(client->lease, VFIOBROKER_FD_DEVICE, client->n_devices);
 
@@ -114,18 +115,37 @@ void client_wait_free(const Client *client, const char *device, unsigned seconds
         }
 }
 
-void client_bind(Client *client)
+/* A device of a group whose IOMMU is set answers at once, and the container tells the IOMMU's page sizes. */
+static void look_bound(const Client *client)
+{
+        struct vfio_iommu_type1_info iommu = { .argsz = sizeof(iommu) };
+
+        if (ioctl(client->container, VFIO_IOMMU_GET_INFO, &iommu) < 0)
+                die(errno, "ask the container for its IOMMU");
+        if (!(iommu.flags & VFIO_IOMMU_INFO_PGSIZES) || !(iommu.iova_pgsizes & PAGE))
+                die(0, "the container's IOMMU has no pages of %u bytes", PAGE);
+
+        for (size_t i = 0; i < client->n_devices; i++) {
+                struct vfio_device_info info = { .argsz = sizeof(info) };
+
+                if (ioctl(client->devices[i].fd, VFIO_DEVICE_GET_INFO, &info) < 0)
+                        die(errno, "ask device %zu what it is", i);
+        }
+}
+
+static void bind_iommufd(Client *client)
 {
         struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
         for (size_t i = 0; i < client->n_devices; i++) {
-                struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = client->iommufd };
+                struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind),
+                                                         .iommufd = client->container };
 
                 if (ioctl(client->devices[i].fd, VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0)
                         die(errno, "bind device %zu to the iommufd", i);
         }
 
-        if (ioctl(client->iommufd, IOMMU_IOAS_ALLOC, &alloc) < 0)
+        if (ioctl(client->container, IOMMU_IOAS_ALLOC, &alloc) < 0)
                 die(errno, "make an I/O address space");
         client->ioas = alloc.out_ioas_id;
 
@@ -136,6 +156,14 @@ void client_bind(Client *client)
                 if (ioctl(client->devices[i].fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) < 0)
                         die(errno, "attach device %zu to the I/O address space", i);
         }
+}
+
+void client_bind(Client *client)
+{
+        if (client->group)
+                look_bound(client);
+        else
+                bind_iommufd(client);
 }
 
 static struct vfio_region_info region(const ClientDevice *device, uint32_t index)
@@ -177,7 +205,20 @@ void client_map_bar(ClientDevice *device)
         device->bar_size = bar.size;
 }
 
-int client_map_dma(const Client *client, void *memory, size_t size, uint64_t iova)
+static int map_type1(const Client *client, void *memory, size_t size, uint64_t iova)
+{
+        struct vfio_iommu_type1_dma_map map = {
+                .argsz = sizeof(map),
+                .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+                .vaddr = (uintptr_t)memory,
+                .iova = iova,
+                .size = size,
+        };
+
+        return ioctl(client->container, VFIO_IOMMU_MAP_DMA, &map) < 0 ? -errno : 0;
+}
+
+static int map_iommufd(const Client *client, void *memory, size_t size, uint64_t iova)
 {
         struct iommu_ioas_map map = {
                 .size = sizeof(map),
@@ -188,7 +229,13 @@ int client_map_dma(const Client *client, void *memory, size_t size, uint64_t iov
                 .iova = iova,
         };
 
-        return ioctl(client->iommufd, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
+        return ioctl(client->container, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
+}
+
+int client_map_dma(const Client *client, void *memory, size_t size, uint64_t iova)
+{
+        return client->group ? map_type1(client, memory, size, iova)
+                             : map_iommufd(client, memory, size, iova);
 }
 
 int client_arm_msi(const ClientDevice *device)
@@ -234,7 +281,7 @@ static void unmap_bars(Client *client)
                 client->devices[i] = (ClientDevice){ .fd = -1 };
         }
         client->n_devices = 0;
-        client->iommufd = -1;
+        client->container = -1;
 }
 
 void client_release(Client *client)

@@ -23,8 +23,9 @@ typedef struct ClientDevice {
 typedef struct Client {
         struct vfiobroker *broker;
         struct vfiobroker_lease *lease;
-        int iommufd;   /* borrowed from the lease */
-        uint32_t ioas; /* once bound */
+        bool group;    /* the lease's backend: group, else iommufd */
+        int container; /* the iommufd or the type1 container, borrowed from the lease */
+        uint32_t ioas; /* once bound; iommufd only */
         ClientDevice devices[MAX_DEVICES];
         size_t n_devices;
 } Client;
@@ -41,14 +42,16 @@ void ok(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Connects to the system bus. */
 void client_open(Client *client);
 
-/* Acquires devices (NULL-terminated). memlock UINT64_MAX is the tenant's default. */
+/* Acquires devices (NULL-terminated), with the backend that policy and kernel leave. memlock UINT64_MAX is the
+ * tenant's default. */
 void client_acquire(Client *client, const char *const *devices, uint64_t memlock);
 
 /* Looks every 2 ms until nobody has the device and the broker has it back; ends the program after
  * `seconds`. */
 void client_wait_free(const Client *client, const char *device, unsigned seconds);
 
-/* Binds every device to the iommufd and attaches it to one new I/O address space. */
+/* Binds every device to the iommufd and attaches it to one new I/O address space. With the group backend both are
+ * done already, so there is nothing to do but to look that it is so. */
 void client_bind(Client *client);
 
 /* Lets the device decode its memory and be a bus master, and maps its BAR 0. */
