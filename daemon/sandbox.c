@@ -45,6 +45,15 @@ static const SandboxIoctl ioctls[] = {
         IOCTL(VFIO_DEVICE_BIND_IOMMUFD, true),
         IOCTL(VFIO_DEVICE_GET_INFO, true),
         IOCTL(VFIO_DEVICE_RESET, true),
+        /* The group backend: an empty container is the daemon's to open, the rest is the workers'. */
+        IOCTL(VFIO_GET_API_VERSION, true),
+        IOCTL(VFIO_CHECK_EXTENSION, true),
+        IOCTL(VFIO_SET_IOMMU, true),
+        IOCTL(VFIO_IOMMU_GET_INFO, true),
+        IOCTL(VFIO_GROUP_GET_STATUS, true),
+        IOCTL(VFIO_GROUP_SET_CONTAINER, true),
+        IOCTL(VFIO_GROUP_UNSET_CONTAINER, true),
+        IOCTL(VFIO_GROUP_GET_DEVICE_FD, true),
         /* IOMMU_OPTION_RLIMIT_MODE, before the context is handed out. */
         IOCTL(IOMMU_OPTION, true),
         /* isatty(), which stdio asks of a character device and libsystemd of standard error. */

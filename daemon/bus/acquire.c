@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Acquire, from message to message: who asks, how often, what for; then the core decides and works; then the reply with
+/* Acquire, Add and Reissue, from message to message: who asks, how often, what for; then the core decides and works; then the reply with
  * the fds, or the refusal. The order is from cheap to dear, so that a flood is turned away first. The fds in a reply are
  * sd-bus's own copies, closed when the message is on its way; the core closes the originals. Event loop only. */
 
@@ -33,6 +33,17 @@ static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Re
         return 0;
 }
 
+static int append_fds(sd_bus_message *reply, const AcquireOutcome *outcome)
+{
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(ssh)");
+        for (size_t i = 0; r >= 0 && i < outcome->n_fds; i++)
+                r = sd_bus_message_append(reply, "(ssh)", outcome->fds[i].kind, outcome->fds[i].id,
+                                          outcome->fds[i].fd);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int new_reply(Call *call, const Lease *lease, const AcquireOutcome *outcome, sd_bus_message **ret)
 {
         _cleanup_message_ sd_bus_message *reply = NULL;
@@ -47,16 +58,7 @@ static int new_reply(Call *call, const Lease *lease, const AcquireOutcome *outco
         r = sd_bus_message_append(reply, "s", lease->backend == POLICY_BACKEND_GROUP ? "group" : "iommufd");
         if (r < 0)
                 return r;
-        r = sd_bus_message_open_container(reply, 'a', "(ssh)");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < outcome->n_fds; i++) {
-                r = sd_bus_message_append(reply, "(ssh)", outcome->fds[i].kind, outcome->fds[i].id,
-                                          outcome->fds[i].fd);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_bus_message_close_container(reply);
+        r = append_fds(reply, outcome);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(reply);
@@ -80,11 +82,96 @@ static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outc
         return call_reply(call, reply);
 }
 
+/* The answer to Add and Reissue: the caller knows the lease. */
+static int fds_done(void *userdata, Lease *lease, const AcquireOutcome *outcome)
+{
+        Call *call = userdata;
+        sd_bus_message *reply = NULL;
+        int r;
+
+        if (outcome->error != 0)
+                return call_fail(call, outcome->error, outcome->refusal, "To open the devices");
+
+        r = sd_bus_message_new_method_return(call->message, &reply);
+        if (r >= 0)
+                r = append_fds(reply, outcome);
+        if (r < 0) {
+                sd_bus_message_unref(reply);
+                (void)call_fail(call, r, NULL, "To build the reply");
+                return r;
+        }
+        return call_reply(call, reply);
+}
+
+/* What every call that opens devices begins with: who asks, how often. 1 with a call to answer, 0 where no answer is
+ * awaited, to which the fds could go; or an error. */
+static int begin(Bus *bus, sd_bus_message *m, Caller **ret_caller, Call **ret, sd_bus_error *error)
+{
+        const PolicyBroker *policy = &bus->broker->policy->broker;
+        Host *host = bus->broker->host;
+        Refusal refusal;
+        Caller *caller;
+        int r;
+
+        if (sd_bus_message_get_expect_reply(m) <= 0)
+                return 0;
+        r = access_require(bus, m, ACCESS_ANY, &caller, error);
+        if (r < 0)
+                return r;
+        r = uids_take(bus->uids, caller->uid, policy->rate_count, policy->rate_interval_usec,
+                      host->ops->monotonic(host), &refusal);
+        if (r == 0)
+                r = call_new(bus, m, caller, &refusal, ret);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, sd_bus_message_get_member(m));
+        *ret_caller = caller;
+        return 1;
+}
+
+int acquire_add(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *error)
+{
+        _cleanup_(call_freep) Call *call = NULL;
+        Request request;
+        Refusal refusal;
+        Caller *caller;
+        int r;
+
+        r = begin(bus, m, &caller, &call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = request_read_devices(m, &request, &refusal);
+        if (r == 0) {
+                request.acquire.caller = caller_facts(caller);
+                request.acquire.owner = caller->id;
+                request.acquire.target = lease;
+                r = broker_lease_add(bus->broker, &request.acquire, fds_done, call, &refusal);
+        }
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "Add");
+        call = NULL; /* fds_done()'s */
+        return 1;
+}
+
+int acquire_reissue(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *error)
+{
+        _cleanup_(call_freep) Call *call = NULL;
+        Refusal refusal;
+        Caller *caller;
+        int r;
+
+        r = begin(bus, m, &caller, &call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = broker_lease_reissue(bus->broker, lease, fds_done, call, &refusal);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "Reissue");
+        call = NULL; /* fds_done()'s */
+        return 1;
+}
+
 int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *bus = userdata;
-        Host *host = bus->broker->host;
-        const PolicyBroker *policy = &bus->broker->policy->broker;
         _cleanup_(call_freep) Call *call = NULL;
         Request request;
         Refusal refusal;
@@ -92,19 +179,10 @@ int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
         Lease *lease;
         int r;
 
-        /* Without a reply the file descriptors would go nowhere. */
-        if (sd_bus_message_get_expect_reply(m) <= 0)
-                return 1;
-
-        r = access_require(bus, m, ACCESS_ANY, &caller, error);
-        if (r < 0)
-                return r;
-        r = uids_take(bus->uids, caller->uid, policy->rate_count, policy->rate_interval_usec,
-                      host->ops->monotonic(host), &refusal);
-        if (r == 0)
-                r = call_new(bus, m, caller, &refusal, &call);
-        if (r == 0)
-                r = prepare(bus, m, caller, &request, &refusal);
+        r = begin(bus, m, &caller, &call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = prepare(bus, m, caller, &request, &refusal);
         if (r == 0)
                 r = broker_acquire(bus->broker, &request.acquire, acquire_done, call, &refusal, &lease);
         if (r != 0)

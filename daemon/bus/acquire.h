@@ -7,3 +7,7 @@
 
 int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* Lease.Add and Lease.Reissue, for the lease that the object stands for. */
+int acquire_add(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *error);
+int acquire_reissue(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *error);

@@ -8,18 +8,20 @@
 #include "daemon/bus/bus.h"
 #include "daemon/bus/errors.h"
 
-#define BUS_NAME        "org.vfiobroker1"
-#define BUS_ROOT        "/org/vfiobroker1"
-#define BUS_DEVICE_ROOT "/org/vfiobroker1/device"
-#define BUS_GROUP_ROOT  "/org/vfiobroker1/group"
-#define BUS_LEASE_ROOT  "/org/vfiobroker1/lease"
-#define BUS_TENANT_ROOT "/org/vfiobroker1/tenant"
+#define BUS_NAME           "org.vfiobroker1"
+#define BUS_ROOT           "/org/vfiobroker1"
+#define BUS_DEVICE_ROOT    "/org/vfiobroker1/device"
+#define BUS_GROUP_ROOT     "/org/vfiobroker1/group"
+#define BUS_CONTAINER_ROOT "/org/vfiobroker1/container"
+#define BUS_LEASE_ROOT     "/org/vfiobroker1/lease"
+#define BUS_TENANT_ROOT    "/org/vfiobroker1/tenant"
 
-#define BUS_MANAGER_INTERFACE "org.vfiobroker1.Manager"
-#define BUS_DEVICE_INTERFACE  "org.vfiobroker1.Device"
-#define BUS_GROUP_INTERFACE   "org.vfiobroker1.Group"
-#define BUS_LEASE_INTERFACE   "org.vfiobroker1.Lease"
-#define BUS_TENANT_INTERFACE  "org.vfiobroker1.Tenant"
+#define BUS_MANAGER_INTERFACE   "org.vfiobroker1.Manager"
+#define BUS_DEVICE_INTERFACE    "org.vfiobroker1.Device"
+#define BUS_GROUP_INTERFACE     "org.vfiobroker1.Group"
+#define BUS_CONTAINER_INTERFACE "org.vfiobroker1.Container"
+#define BUS_LEASE_INTERFACE     "org.vfiobroker1.Lease"
+#define BUS_TENANT_INTERFACE    "org.vfiobroker1.Tenant"
 
 /* What a client can make grow, and how far. Documented in org.vfiobroker1(5), tested at and past each. */
 #define CALLERS_MAX         1024U  /* connections that the broker remembers */
@@ -42,6 +44,7 @@ typedef struct Call Call;
 typedef enum ObjectType {
         OBJECT_DEVICE,
         OBJECT_GROUP,
+        OBJECT_CONTAINER,
         OBJECT_LEASE,
         OBJECT_TENANT,
         _OBJECT_MAX,
@@ -54,7 +57,7 @@ typedef struct ObjectKind ObjectKind;
 typedef struct Object {
         Bus *bus;
         const ObjectKind *kind;
-        void *found; /* Device, Group, Lease or Tenant */
+        void *found; /* Device, Group, Container, Lease or Tenant */
 } Object;
 
 struct Bus {

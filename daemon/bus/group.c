@@ -62,10 +62,24 @@ PROPERTY_GETTER(get_reserved_regions)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* Private containers have no object, and this version has no others. */
+/* With the iommufd backend members may be in several; the first is shown. */
 PROPERTY_GETTER(get_container)
 {
-        return sd_bus_message_append(reply, "o", "/");
+        const Object *object = userdata;
+        const Group *group = object->found;
+        const Container *container = NULL;
+        Caller *viewer;
+        int r;
+
+        r = access_viewer(object->bus, &viewer, error);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < group->n_devices && !container; i++)
+                if (group->devices[i]->lease)
+                        container = group->devices[i]->lease->container;
+        return object_append_path(
+                reply, &container_kind,
+                container && container_kind.sees(object->bus, viewer, container) ? container : NULL);
 }
 
 PROPERTY_GETTER(get_tenant)

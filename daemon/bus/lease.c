@@ -2,7 +2,9 @@
 
 /* org.vfiobroker1.Lease: one grant, for those who may see it (access.c); they may end it too. Event loop only. */
 
+#include "daemon/bus/acquire.h"
 #include "daemon/bus/object.h"
+#include "daemon/bus/request.h"
 
 PROPERTY_APPEND(get_tenant, Lease, lease, "s", lease->tenant->name)
 PROPERTY_APPEND(get_label, Lease, lease, "s", lease->label)
@@ -14,10 +16,12 @@ PROPERTY_APPEND(get_memlock_limit, Lease, lease, "t", lease->memlock)
 PROPERTY_APPEND(get_since, Lease, lease, "t", lease->since)
 PROPERTY_APPEND(get_state, Lease, lease, "s", lease_state_to_string(lease->state))
 
-/* Private containers have no object, and this version has no others. */
 PROPERTY_GETTER(get_container)
 {
-        return sd_bus_message_append(reply, "o", "/");
+        const Object *object = userdata;
+        const Lease *lease = object->found;
+
+        return object_append_path(reply, &container_kind, lease->container);
 }
 
 PROPERTY_GETTER(get_devices)
@@ -59,9 +63,45 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_add(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const Object *object = userdata;
+
+        return acquire_add(object->bus, m, object->found, error);
+}
+
+static int method_reissue(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const Object *object = userdata;
+
+        return acquire_reissue(object->bus, m, object->found, error);
+}
+
+static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const Object *object = userdata;
+        Request request;
+        Refusal refusal;
+        int r;
+
+        r = request_read_devices(m, &request, &refusal);
+        if (r == 0)
+                r = broker_lease_remove(object->bus->broker, object->found, request.devices,
+                                        request.acquire.n_devices, &refusal);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "Remove");
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_NAMES("Release", NULL, "", NULL, "", method_release, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Add", "as", SD_BUS_PARAM(devices), "a(ssh)", SD_BUS_PARAM(fds), method_add,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Remove", "as", SD_BUS_PARAM(devices), NULL, "", method_remove,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Reissue", NULL, "", "a(ssh)", SD_BUS_PARAM(fds), method_reissue,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Tenant", "s", get_tenant, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Label", "s", get_label, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Backend", "s", get_backend, 0, PROPERTY_CONST),

@@ -7,10 +7,8 @@
 #include "daemon/bus/object.h"
 
 static const ObjectKind *const kinds[_OBJECT_MAX] = {
-        [OBJECT_DEVICE] = &device_kind,
-        [OBJECT_GROUP] = &group_kind,
-        [OBJECT_LEASE] = &lease_kind,
-        [OBJECT_TENANT] = &tenant_kind,
+        [OBJECT_DEVICE] = &device_kind, [OBJECT_GROUP] = &group_kind,   [OBJECT_CONTAINER] = &container_kind,
+        [OBJECT_LEASE] = &lease_kind,   [OBJECT_TENANT] = &tenant_kind,
 };
 
 int object_path(const ObjectKind *kind, const void *object, char **ret)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What devices, groups, leases and tenants have in common on the bus: a folder of paths, each shown to those who may see
+/* What devices, groups, containers, leases and tenants have in common on the bus: a folder of paths, each shown to those who may see
  * the thing behind it and to nobody else. A kind says the rest; signals.c and introspection work from it too. */
 
 #include "daemon/bus/access.h"
 
-#define OBJECT_NAME_MAX DEVICE_ID_MAX
+#define OBJECT_NAME_MAX 256 /* of a container's key */
 
 struct ObjectKind {
         const char *root; /* "/org/vfiobroker1/device" */
@@ -19,7 +19,7 @@ struct ObjectKind {
         Result missing; /* the error for one that there is not, or that the caller may not see; OK: UnknownObject */
 };
 
-extern const ObjectKind device_kind, group_kind, lease_kind, tenant_kind;
+extern const ObjectKind device_kind, group_kind, container_kind, lease_kind, tenant_kind;
 
 /* Puts all kinds on the bus. */
 int objects_register(Bus *bus);

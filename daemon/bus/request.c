@@ -295,10 +295,8 @@ static int read_options(sd_bus_message *m, Request *request, Refusal *refusal)
         return r < 0 ? r : 0;
 }
 
-int request_read(sd_bus_message *m, Request *ret, Refusal *refusal)
+int request_read_devices(sd_bus_message *m, Request *ret, Refusal *refusal)
 {
-        int r;
-
         *ret = (Request){
                 .acquire = {
                         .caller_pidfd = -EBADF,
@@ -307,7 +305,14 @@ int request_read(sd_bus_message *m, Request *ret, Refusal *refusal)
                         .lifetime = LIFETIME_PROCESS,
                 },
         };
-        r = read_devices(m, ret, refusal);
+        return read_devices(m, ret, refusal);
+}
+
+int request_read(sd_bus_message *m, Request *ret, Refusal *refusal)
+{
+        int r;
+
+        r = request_read_devices(m, ret, refusal);
         if (r == 0)
                 r = read_options(m, ret, refusal);
         return r;

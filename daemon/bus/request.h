@@ -16,6 +16,9 @@ typedef struct Request {
  * which must be kept; `ret` must stay where it is, since it points into itself. */
 int request_read(sd_bus_message *m, Request *ret, Refusal *refusal);
 
+/* The same for a list of devices alone, `as`. */
+int request_read_devices(sd_bus_message *m, Request *ret, Refusal *refusal);
+
 /* Printable: no control characters, no line or paragraph separators, nothing that reorders or hides text. `s` is valid
  * UTF-8. */
 bool request_is_printable(const char *s);

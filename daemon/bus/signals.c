@@ -340,6 +340,21 @@ static void lease_removed(void *userdata, Lease *lease)
         note_removed(userdata, &lease_kind, lease);
 }
 
+static void container_added(void *userdata, Container *container)
+{
+        note(userdata, &container_kind, container, true);
+}
+
+static void container_changed(void *userdata, Container *container)
+{
+        note(userdata, &container_kind, container, false);
+}
+
+static void container_removed(void *userdata, Container *container)
+{
+        note_removed(userdata, &container_kind, container);
+}
+
 static void tenant_added(void *userdata, Tenant *tenant)
 {
         note(userdata, &tenant_kind, tenant, true);
@@ -366,6 +381,9 @@ static const BrokerObserver observer = {
         .lease_changed = lease_changed,
         .lease_ended = lease_ended,
         .lease_removed = lease_removed,
+        .container_added = container_added,
+        .container_changed = container_changed,
+        .container_removed = container_removed,
         .tenant_added = tenant_added,
         .tenant_changed = tenant_changed,
         .tenant_removed = tenant_removed,

@@ -138,7 +138,7 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
                        void *userdata, Refusal *refusal)
 {
         Device *device = broker_device(broker, id);
-        Job job = { .kind = kind, .n_devices = 1 };
+        Job job;
         AdminJob *admin;
         int r;
 
@@ -148,6 +148,8 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
         if (r != 0)
                 return r;
 
+        job_init(&job, kind);
+        job.n_devices = 1;
         /* One that has no reset would never leave quarantine if it were required. */
         reclaim_job_device(device, broker->policy,
                            broker_can_reset(broker, device) ? POLICY_RESET_REQUIRED

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "daemon/core/broker.h"
+#include "daemon/core/container.h"
 #include "daemon/core/holder.h"
 #include "daemon/core/plan.h"
 
@@ -39,6 +40,28 @@ lease_free(Lease *lease); /* disowns its job, puts nothing back; unlinks it from
 void lease_settle_device(Lease *lease, size_t i);
 /* Ends the waiting of the one who asked. */
 void lease_fail(Lease *lease, int error, const Refusal *refusal);
+
+/* fds.c: the rows of a reply, for devices [first, n_devices) of the lease; `rows` has room for LEASE_FDS_MAX. `whole`:
+ * the container too, and every group that the lease holds whole; else only those that it holds whole since. */
+#define LEASE_FDS_MAX (2 * JOB_DEVICES_MAX + 1)
+size_t lease_fd_rows(const Lease *lease, size_t first, bool whole, const int *device_fds, LeaseFd *rows,
+                     char (*numbers)[12]);
+/* Whether it holds every device of the group that can be passed at all. */
+bool lease_holds_group(const Lease *lease, const Group *group);
+
+/* lifecycle.c: an id that no lease has; `ret` has LEASE_ID_MAX bytes. */
+void lease_make_id(Broker *broker, char *ret);
+
+/* lifecycle.c: the refusal for a job's row that failed. */
+int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal);
+
+/* lease-change.c: an OPENING lease with a target is open: its devices are the target's now. The temporary lease is gone
+ * where 0 is returned. */
+int lease_merge(Lease *lease);
+/* The target ends: what was to be added to it ends with it. */
+void lease_end_additions(Lease *lease);
+/* reissue.c: whoever waits for fresh fds of a lease that is over hears so; its job runs on. */
+void lease_fail_reissue(Lease *lease);
 
 /* reclaim.c: starts the reclaim of what is not settled; frees the lease where nothing is left to do. */
 void lease_reclaim(Lease *lease);

@@ -39,6 +39,7 @@ Broker *broker_free(Broker *broker)
         broker_disown_admin_jobs(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);
+        /* With the last lease the last container. */
         HASH_ITER(hh, broker->devices, device, next_device) {
                 HASH_DEL(broker->devices, device);
                 device_free(device);

@@ -11,6 +11,7 @@
  * RECLAIMING: the process's limit goes back, a job proves each device free and resets it, and with the last device
  * settled the lease is gone. */
 
+#include "daemon/core/container.h"
 #include "daemon/core/group.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/result.h"
@@ -22,7 +23,7 @@
 
 /* One row of the reply to Acquire. The fd is borrowed: the broker closes it when AcquireDone returns. */
 typedef struct LeaseFd {
-        const char *kind; /* "iommufd", "device" */
+        const char *kind; /* "iommufd" or "container", "group", "device" */
         const char *id;
         int fd;
 } LeaseFd;
@@ -55,6 +56,7 @@ typedef struct AcquireRequest {
         const char *container; /* or NULL */
         const char *label;     /* or NULL; checked UTF-8 */
         uint64_t wait_usec;
+        Lease *target; /* or NULL: the devices are added to this lease */
 } AcquireRequest;
 
 typedef enum BrokerEventKind {
@@ -92,6 +94,9 @@ typedef struct BrokerObserver {
         void (*lease_ended)(void *userdata, Lease *lease,
                             EndReason reason); /* for the holder: its devices are gone */
         void (*lease_removed)(void *userdata, Lease *lease);
+        void (*container_added)(void *userdata, Container *container);
+        void (*container_changed)(void *userdata, Container *container);
+        void (*container_removed)(void *userdata, Container *container);
         void (*tenant_added)(void *userdata, Tenant *tenant);
         void (*tenant_changed)(void *userdata, Tenant *tenant);
         void (*tenant_removed)(void *userdata, Tenant *tenant);
@@ -124,6 +129,8 @@ typedef struct LeaseRecord {
         uint64_t since;
         PolicyReset reset;
         bool restore_driver;
+        char container[CONTAINER_NAME_MAX + 1];
+        bool container_named;
         struct {
                 char id[DEVICE_ID_MAX];
                 char prior_driver[DRIVER_NAME_MAX];
@@ -166,6 +173,7 @@ struct Broker {
         Group *groups;               /* uthash by number */
         Tenant *tenants;             /* uthash by name */
         Lease *leases;               /* uthash by id */
+        Container *containers;       /* uthash by key */
         Holder *holders;             /* utlist */
         struct AdminJob *admin_jobs; /* utlist */
         uint64_t memlock_committed;
@@ -216,6 +224,19 @@ uint64_t broker_memlock_max(Broker *broker);
  * EVENT_REFUSED, within the bounds above. */
 int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
                    Refusal *refusal, Lease **ret);
+
+/* Hot plug: the devices of `request`, whose `target` is the lease, become devices of it, in its container and under its
+ * terms; its memlock, lifetime, process and label stay. `done` is called with the lease and the rows of the new devices, or the
+ * refusal, upon which the lease is as it was. */
+int broker_lease_add(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
+                     Refusal *refusal);
+
+/* Hot unplug: the devices leave the lease, which goes on with the others, and are reclaimed as a lease of their own. All
+ * or none. 0, a Result, or a negative errno. */
+int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, size_t n, Refusal *refusal);
+
+/* Fresh fds for all that the lease holds; nothing is reset, no other device is touched. As broker_lease_add(). */
+int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *userdata, Refusal *refusal);
 
 /* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. */
 int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal);

@@ -19,6 +19,7 @@ const char *job_step_to_string(JobStep step)
                 [STEP_PROVE_FREE] = "prove-free",
                 [STEP_RESET] = "reset",
                 [STEP_OPEN] = "open",
+                [STEP_JOIN] = "join",
                 [STEP_RESTORE_DRIVER] = "restore-driver",
         };
 
@@ -36,18 +37,34 @@ const char *reset_outcome_to_string(ResetOutcome outcome)
         return "unknown";
 }
 
+void job_init(Job *job, JobKind kind)
+{
+        *job = (Job){ .kind = kind, .context = -EBADF };
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
+                job->devices[i].fd = job->groups[i].fd = -EBADF;
+}
+
+JobGroup *job_group(Job *job, int number)
+{
+        for (size_t i = 0; i < job->n_groups; i++)
+                if (job->groups[i].number == number)
+                        return job->groups + i;
+        job->groups[job->n_groups].number = number;
+        return job->groups + job->n_groups++;
+}
+
 void job_result_init(JobResult *result, size_t n_devices)
 {
         memset(result, 0, sizeof(*result));
-        result->iommufd = -EBADF;
         result->n_devices = n_devices;
-        for (size_t i = 0; i < ELEMENTSOF(result->devices); i++)
-                result->devices[i].fd = -EBADF;
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
+                result->devices[i].fd = result->group_fds[i] = -EBADF;
 }
 
 void job_result_close(JobResult *result)
 {
-        result->iommufd = safe_close(result->iommufd);
-        for (size_t i = 0; i < ELEMENTSOF(result->devices); i++)
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++) {
+                result->group_fds[i] = safe_close(result->group_fds[i]);
                 result->devices[i].fd = safe_close(result->devices[i].fd);
+        }
 }

@@ -15,6 +15,7 @@
 #define DESCRIPTION_MAX   160
 #define REASON_MAX        256
 #define JOB_DEVICES_MAX   15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
+#define IOVA_RANGES_MAX   16
 #define RESET_METHODS_MAX 8
 
 /* --- devices ------------------------------------------------------------------------------------------------ */
@@ -54,6 +55,7 @@ void device_info_done(DeviceInfo *info);
 
 typedef enum JobKind {
         JOB_OPEN,    /* bind to VFIO, prove free, reset, open: gives fds */
+        JOB_REISSUE, /* open what a lease holds once more: gives fds */
         JOB_RECLAIM, /* prove free, reset, give the driver back where asked */
         JOB_RESET,   /* as RECLAIM, asked for by an administrator on a device that nobody holds */
         JOB_BIND,    /* bind to `driver` */
@@ -70,20 +72,43 @@ typedef struct JobDevice {
         bool prove;          /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
         bool reset;          /* reset it explicitly */
         bool reset_required; /* and fail where that is not possible */
+        int group;           /* IOMMU group, -1 for none */
+        bool group_shared;   /* another lease uses the group: its file tells nothing of this device */
+        int fd; /* RECLAIM: borrowed, a copy of the device's fd that is to be closed in the worker, or -EBADF */
 } JobDevice;
+
+/* Group backend: a group that devices of the job are in. */
+typedef struct JobGroup {
+        int number;
+        int fd; /* borrowed. OPEN, REISSUE: its file, in the container already, or -EBADF; RECLAIM: to be taken out of its
+                 * container and closed */
+} JobGroup;
 
 typedef struct Job {
         JobKind kind;
+        unsigned backend; /* POLICY_BACKEND_* of the lease; 0 where there is none */
+        /* Borrowed: the container or iommufd, or -EBADF. RECLAIM has it for nothing but that the last copy is closed in
+         * the worker, since that may unpin a lot of memory. */
+        int context;
+        bool join; /* OPEN: others use the context already */
+        size_t n_groups;
+        JobGroup groups[JOB_DEVICES_MAX];
         size_t n_devices;
         JobDevice devices[JOB_DEVICES_MAX];
 } Job;
+
+void job_init(Job *job, JobKind kind);
+
+/* The row of that group, which is added where there is none. */
+JobGroup *job_group(Job *job, int number);
 
 typedef enum JobStep {
         STEP_NONE,
         STEP_BIND_DRIVER, /* sysfs: driver_override, unbind, drivers_probe */
         STEP_PROVE_FREE,  /* trial bind: `error` EBUSY = someone has it open */
         STEP_RESET,
-        STEP_OPEN, /* cdev or /dev/iommu */
+        STEP_OPEN, /* cdev, or the group's file and the device's */
+        STEP_JOIN, /* the group, or the device, into the container */
         STEP_RESTORE_DRIVER,
         _STEP_MAX,
 } JobStep;
@@ -105,13 +130,19 @@ typedef struct JobDeviceResult {
         JobStep step;          /* the step that failed, STEP_NONE where none did */
         int error;             /* positive errno of that step */
         char text[REASON_MAX]; /* what was tried, for people: "write 0000:01:00.0 to /sys/…/bind" */
-        int fd;                /* OPEN: the unbound cdev, or -EBADF */
+        int fd; /* OPEN, REISSUE: the unbound cdev or the group backend's device fd, or -EBADF */
 } JobDeviceResult;
 
 typedef struct JobResult {
         int error; /* positive errno: the job as a whole failed (worker died, ETIMEDOUT …); 0 even where a device failed */
         char text[REASON_MAX];
-        int iommufd; /* OPEN, or -EBADF */
+        /* OPEN with the group backend: the files that the job opened of the groups of its rows, in the container now;
+         * -EBADF where the row had one. */
+        int group_fds[JOB_DEVICES_MAX];
+        size_t n_iova; /* OPEN with the group backend: the I/O addresses that the container can map */
+        struct IovaRange {
+                uint64_t start, end; /* both included */
+        } iova[IOVA_RANGES_MAX];
         size_t n_devices;
         JobDeviceResult devices[JOB_DEVICES_MAX];
         uint64_t usec[_STEP_MAX]; /* time spent in each step, all devices together */
@@ -179,6 +210,10 @@ typedef struct HostOps {
         uint64_t (*monotonic)(Host *host); /* microseconds */
         uint64_t (*random)(Host *host);    /* for lease ids */
         unsigned (*backends)(Host *host);  /* POLICY_BACKEND_* that this kernel offers */
+
+        /* A new, empty container of that backend: type1 or the like, whose IOMMU is set by the first group; or an iommufd
+         * that charges the process that maps. Does not block. */
+        int (*context_open)(Host *host, unsigned backend, int *ret_fd);
 } HostOps;
 
 /* The first member of every implementation. */

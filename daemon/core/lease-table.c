@@ -64,6 +64,8 @@ Lease *lease_free(Lease *lease)
         NOTIFY(broker, tenant_changed, tenant);
         broker_tenant_gc(broker, tenant);
 
+        free(lease->reissue);
+        container_unref(broker, lease->container);
         holder_unref(broker, lease->holder);
         policy_unref(lease->policy);
         free(lease);

@@ -16,6 +16,7 @@
 typedef struct Tenant Tenant;
 typedef struct Broker Broker;
 typedef struct Holder Holder;
+typedef struct Container Container;
 struct AcquireOutcome;
 
 typedef enum LeaseState {
@@ -84,6 +85,11 @@ struct Lease {
         bool took
                 [JOB_DEVICES_MAX]; /* from the driver that it had, which gets it back unless the lease is granted */
         size_t n_devices;
+
+        Container *container; /* one reference */
+        Lease *target;        /* borrowed: the lease that these devices are added to, once they are open */
+        JobResult *opened;    /* borrowed, while the outcome of its job is looked at: fds that nobody took */
+        struct Reissue *reissue; /* owned, while its fds are opened once more */
 
         HostJob *job;
         HostWatch *watch; /* of the holder's pidfd */

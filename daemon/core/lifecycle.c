@@ -9,7 +9,7 @@
 #include "daemon/core/broker-internal.h"
 
 /* 48 bits. The first character is a letter, since a digit there makes an object path that nobody can read: "_37…". */
-static void make_lease_id(Broker *broker, char *ret)
+void lease_make_id(Broker *broker, char *ret)
 {
         do {
                 uint64_t bits = broker->host->ops->random(broker->host);
@@ -68,7 +68,7 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
 }
 
 /* What the job could not do, as the refusal that the one who asked reads. */
-static int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal)
+int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal)
 {
         const char *id = device->info.id;
 
@@ -90,6 +90,11 @@ static int refuse_job(const Device *device, const JobDeviceResult *row, Refusal 
         case STEP_RESET:
                 return refuse(refusal, RESULT_RESET_FAILED, "Device %s was not reset: %s: %s.", id,
                               row->text, strerror(row->error));
+        case STEP_JOIN:
+                return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                              "Device %s cannot be in that container: %s: %s. Ask for another container, or "
+                              "leave it out for a private one.",
+                              id, row->text, strerror(row->error));
         case STEP_OPEN:
                 return refuse(refusal, RESULT_BACKEND_UNAVAILABLE, "Device %s cannot be opened: %s: %s.", id,
                               row->text, strerror(row->error));
@@ -126,15 +131,112 @@ static void open_undone(Lease *lease, const JobResult *result)
         lease_free(lease);
 }
 
+/* The devices go over to the lease that they were opened for. */
+static int deliver_added(Lease *lease, const JobResult *result)
+{
+        Broker *broker = lease->broker;
+        Lease *target = lease->target;
+        size_t first = target->n_devices, n = lease->n_devices;
+        LeaseFd rows[LEASE_FDS_MAX];
+        char numbers[JOB_DEVICES_MAX][12];
+        int fds[JOB_DEVICES_MAX];
+        AcquireOutcome outcome = { .fds = rows };
+        AcquireDone done = lease->done;
+        void *userdata = lease->done_userdata;
+        int r;
+
+        r = lease_merge(lease);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                fds[i] = result->devices[i].fd;
+        outcome.n_fds = lease_fd_rows(target, first, false, fds, rows, numbers);
+        r = done ? done(userdata, target, &outcome) : 0;
+        if (r < 0) {
+                const char *ids[JOB_DEVICES_MAX];
+                Refusal refusal;
+
+                for (size_t i = 0; i < n; i++)
+                        ids[i] = target->devices[first + i]->info.id;
+                broker_event(broker, EVENT_TROUBLE, target, NULL, "", "The reply cannot be queued: %s",
+                             strerror(-r));
+                (void)broker_lease_remove(broker, target, ids, n, &refusal);
+                return 0;
+        }
+        broker_event(broker, EVENT_GRANTED, target, target->devices[first], "added",
+                     "Lease %s: %zu device(s) from %s added for tenant %s, process %d", target->id, n,
+                     target->devices[first]->info.id, target->tenant->name, (int)target->pid);
+        return 0;
+}
+
+/* The lease is active, on disk, and its fds are on their way. */
+static int deliver(Lease *lease, const JobResult *result)
+{
+        Broker *broker = lease->broker;
+        LeaseFd rows[LEASE_FDS_MAX];
+        char numbers[JOB_DEVICES_MAX][12];
+        bool took[JOB_DEVICES_MAX];
+        int fds[JOB_DEVICES_MAX];
+        AcquireOutcome outcome = { .fds = rows };
+        AcquireDone done;
+        int r;
+
+        r = holder_commit(lease);
+        if (r < 0)
+                return r;
+        lease->state = LEASE_ACTIVE;
+        lease->since = broker->host->ops->now(broker->host);
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
+                fds[i] = result->devices[i].fd;
+        }
+        memcpy(took, lease->took, sizeof(took));
+        memset(lease->took, 0, sizeof(lease->took));
+        r = lease_put_record(lease);
+        if (r >= 0) {
+                outcome.n_fds = lease_fd_rows(lease, 0, true, fds, rows, numbers);
+                done = lease->done;
+                lease->done = NULL;
+                r = done ? done(lease->done_userdata, lease, &outcome) : 0;
+                if (r < 0)
+                        broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
+                                     "The reply cannot be queued: %s", strerror(-r));
+        }
+        if (r < 0) {
+                memcpy(lease->took, took, sizeof(took));
+                return r;
+        }
+
+        container_delivered(lease->container);
+        notify_devices(lease);
+        NOTIFY(broker, lease_changed, lease);
+        NOTIFY(broker, container_changed, lease->container);
+        broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
+                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64
+                     " µs, proof %" PRIu64 " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
+                     lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name,
+                     (int)lease->pid, result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE],
+                     result->usec[STEP_RESET], result->usec[STEP_OPEN]);
+        return 0;
+}
+
+/* The files of groups that the job opened are the container's from now on, whatever becomes of the lease: so their last
+ * copies are closed in a worker. */
+static int take_groups(Lease *lease, JobResult *result)
+{
+        Job job;
+
+        job_init(&job, JOB_OPEN);
+        for (size_t i = 0; i < lease->n_devices; i++)
+                (void)job_group(&job, lease->devices[i]->info.group);
+        return container_take_groups(lease->container, &job, result);
+}
+
 static void take_open(Lease *lease, JobResult *result)
 {
         Broker *broker = lease->broker;
-        LeaseFd fds[JOB_DEVICES_MAX + 1];
-        bool took[JOB_DEVICES_MAX];
-        AcquireOutcome outcome = { .fds = fds };
-        AcquireDone done;
         Refusal refusal = {};
-        int r = 0, alive;
+        int r = 0;
 
         lease->job = NULL;
         for (size_t i = 0; i < lease->n_devices; i++) {
@@ -145,9 +247,12 @@ static void take_open(Lease *lease, JobResult *result)
                         lease->devices[i]->prior_known = false;
                 device_take_result(broker, lease->devices[i], row);
         }
+        if (lease->backend == POLICY_BACKEND_GROUP)
+                r = take_groups(lease, result);
+        lease->opened = result;
 
         if (lease->state != LEASE_OPENING) {
-                /* It ended while the job ran: whatever the job opened is closed by our caller. */
+                /* It ended while the job ran. */
                 lease_reclaim(lease);
                 return;
         }
@@ -164,7 +269,7 @@ static void take_open(Lease *lease, JobResult *result)
         for (size_t i = 0; i < lease->n_devices && r == 0; i++)
                 if (result->devices[i].error != 0)
                         r = refuse_job(lease->devices[i], result->devices + i, &refusal);
-        if (r != 0) {
+        if (r > 0) {
                 lease_fail(lease, r, &refusal);
                 broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s",
                              refusal.text);
@@ -172,54 +277,29 @@ static void take_open(Lease *lease, JobResult *result)
                 return;
         }
 
-        alive = broker->host->ops->process_alive(broker->host, lease->holder->pidfd);
-        r = alive > 0 ? holder_commit(lease) : -ESRCH;
-        if (r < 0) {
-                if (r == -ESRCH)
-                        r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.",
-                                   (int)lease->pid);
+        if (r == 0 && broker->host->ops->process_alive(broker->host, lease->holder->pidfd) <= 0)
+                r = -ESRCH;
+        if (r == 0 && lease->target) {
+                lease->opened = NULL; /* the lease may be gone when this returns */
+                r = deliver_added(lease, result);
+                if (r == 0)
+                        return;
+                lease->opened = result;
+        } else if (r == 0)
+                r = deliver(lease, result);
+        if (r == 0) {
+                lease->opened = NULL;
+                return;
+        }
+
+        if (r == -ESRCH) {
+                r = refuse(&refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)lease->pid);
                 lease_fail(lease, r, &refusal);
-                broker_lease_end(broker, lease, r > 0 ? END_PROCESS_EXITED : END_FAILED);
+                broker_lease_end(broker, lease, END_PROCESS_EXITED);
                 return;
         }
-
-        lease->state = LEASE_ACTIVE;
-        lease->since = broker->host->ops->now(broker->host);
-        for (size_t i = 0; i < lease->n_devices; i++)
-                (void)device_set_state(lease->devices[i], DEVICE_LEASED, "%s", "");
-        memcpy(took, lease->took, sizeof(took));
-        memset(lease->took, 0, sizeof(lease->took));
-        r = lease_put_record(lease);
-        if (r < 0) {
-                memcpy(lease->took, took, sizeof(took));
-                lease_fail(lease, r, NULL);
-                broker_lease_end(broker, lease, END_FAILED);
-                return;
-        }
-
-        fds[outcome.n_fds++] = (LeaseFd){ "iommufd", "", result->iommufd };
-        for (size_t i = 0; i < lease->n_devices; i++)
-                fds[outcome.n_fds++] =
-                        (LeaseFd){ "device", lease->devices[i]->info.id, result->devices[i].fd };
-        done = lease->done;
-        lease->done = NULL;
-        r = done ? done(lease->done_userdata, lease, &outcome) : 0;
-        if (r < 0) {
-                broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s",
-                             strerror(-r));
-                memcpy(lease->took, took, sizeof(took));
-                broker_lease_end(broker, lease, END_FAILED);
-                return;
-        }
-
-        notify_devices(lease);
-        NOTIFY(broker, lease_changed, lease);
-        broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
-                     "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64
-                     " µs, proof %" PRIu64 " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
-                     lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name,
-                     (int)lease->pid, result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE],
-                     result->usec[STEP_RESET], result->usec[STEP_OPEN]);
+        lease_fail(lease, r, NULL);
+        broker_lease_end(broker, lease, END_FAILED);
 }
 
 static void open_done(void *userdata, JobResult *result)
@@ -255,7 +335,7 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
 
         if (!lease)
                 return NULL;
-        make_lease_id(broker, lease->id);
+        lease_make_id(broker, lease->id);
         lease->state = LEASE_OPENING;
         lease->lifetime = request->lifetime;
         lease->backend = plan->backend;
@@ -264,6 +344,7 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         lease->owner = request->owner;
         lease->pid = plan->pid;
         lease->uid = plan->process.uid;
+        lease->target = plan->target;
         lease->memlock = plan->memlock;
         lease->slack = plan->tenant->memlock_slack;
         lease->since = broker->host->ops->now(broker->host);
@@ -279,6 +360,7 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
 {
         Host *host = broker->host;
         AcquirePlan plan;
+        Container *container;
         Holder *holder;
         Tenant *tenant;
         Lease *lease;
@@ -298,12 +380,24 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 holder_unref(broker, holder);
                 return -ENOMEM;
         }
+        r = container_get(broker, tenant->name, plan.container, lease->id, plan.backend, &container);
+        if (r < 0) {
+                holder_unref(broker, holder);
+                free(lease);
+                if (r == -ENOMEM || r == -EEXIST)
+                        return r;
+                return refuse(refusal, RESULT_BACKEND_UNAVAILABLE, "No container can be opened: %s.",
+                              strerror(-r));
+        }
         r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
+                container_unref(broker, container);
                 holder_unref(broker, holder);
                 free(lease);
                 return r;
         }
+        lease->container = container;
+        plan.job.context = container->fd;
         lease->policy = policy_ref(broker->policy);
         NOTIFY(broker, lease_added, lease);
         for (size_t i = 0; i < lease->n_devices; i++) {
@@ -408,10 +502,12 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
         if (lease->state == LEASE_RECLAIMING)
                 return;
 
+        lease_end_additions(lease);
         lease->state = LEASE_RECLAIMING;
         lease->end_reason = reason;
         if (lease->done)
                 fail_opening(lease, reason);
+        lease_fail_reissue(lease);
         r = holder_uncommit(lease);
         if (r < 0)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",

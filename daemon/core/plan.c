@@ -51,11 +51,13 @@ static int check_form(const AcquireRequest *request, Refusal *refusal)
         if (request->n_devices == 0)
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "The list of devices is empty: name at least one.");
-        if (request->container && request->container[0])
-                return refuse(refusal, RESULT_INVALID_ARGS,
-                              "Option container: named containers are not offered by this version; leave it "
-                              "out for a "
-                              "private one.");
+        if (request->container &&
+            (strchr(request->container, '/') || strlen(request->container) > CONTAINER_NAME_MAX))
+                return refuse(
+                        refusal, RESULT_INVALID_ARGS,
+                        "Option container: a name has at most %d bytes and no slash; leave it out for a "
+                        "private container.",
+                        CONTAINER_NAME_MAX);
         if (request->wait_usec > 0)
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "Option wait: waiting for a busy device is not offered by this version; leave "
@@ -69,12 +71,24 @@ static int check_form(const AcquireRequest *request, Refusal *refusal)
         return 0;
 }
 
-/* The process that will hold the lease: the caller, or the one behind the `pidfd` option. */
+/* The process that will hold the lease: the caller, or the one behind the `pidfd` option, or the one that holds it. */
 static int check_process(Broker *broker, const AcquireRequest *request, AcquirePlan *plan, Refusal *refusal)
 {
         Host *host = broker->host;
         ProcessFacts *facts = &plan->process;
         int r;
+
+        if (request->target) {
+                const Holder *holder = request->target->holder;
+
+                if (!holder)
+                        return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.",
+                                      (int)request->target->pid);
+                plan->pid = holder->pid;
+                plan->pidfd = holder->pidfd;
+                *facts = (ProcessFacts){ .uid = holder->uid, .start_time = holder->start_time };
+                return 0;
+        }
 
         plan->pid = request->target_pidfd >= 0 ? request->target_pid : request->caller_pid;
         plan->pidfd = request->target_pidfd >= 0 ? request->target_pidfd : request->caller_pidfd;
@@ -159,6 +173,7 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 .backend = plan->backend,
                 .memlock = plan->memlock,
                 .containers = 1,
+                .extends_lease = plan->target != NULL,
                 .devices_leased = tenant ? tenant->devices_leased : 0,
                 .leases = tenant ? tenant->n_leases : 0,
                 .memlock_committed = tenant ? tenant->memlock_committed : 0,
@@ -197,6 +212,99 @@ const Device *broker_leased_function(Broker *broker, const Device *device, const
                     !(tenant && streq(other->lease->tenant->name, tenant)))
                         return other;
         return NULL;
+}
+
+/* The backend, where the request leaves it open: that of the container or the lease that is joined, else the better one of
+ * those that the kernel, the policy and all of the devices offer. */
+static void choose_backend(Broker *broker, const AcquireRequest *request, AcquirePlan *plan)
+{
+        const Container *container =
+                plan->container ? broker_container(broker, plan->tenant->name, plan->container) : NULL;
+
+        plan->backend = request->backend;
+        if (plan->target)
+                plan->backend = plan->target->backend;
+        else if (plan->backend == 0 && container && container_in_use(broker, container, NULL))
+                plan->backend = container->backend;
+        if (plan->backend != 0)
+                return;
+
+        plan->backend = broker->host->ops->backends(broker->host) & plan->tenant->backends &
+                        broker->policy->broker.backends;
+        for (size_t i = 0; i < plan->n_devices; i++)
+                if (!plan->devices[i]->info.iommufd && (plan->backend & POLICY_BACKEND_GROUP))
+                        plan->backend &= ~(unsigned)POLICY_BACKEND_IOMMUFD;
+        if (plan->backend & POLICY_BACKEND_IOMMUFD)
+                plan->backend = POLICY_BACKEND_IOMMUFD;
+}
+
+static const char *backend_name(unsigned backend)
+{
+        return backend == POLICY_BACKEND_GROUP ? "group" : "iommufd";
+}
+
+static int check_backend(Broker *broker, const AcquirePlan *plan, Refusal *refusal)
+{
+        unsigned offered = broker->host->ops->backends(broker->host) & broker->policy->broker.backends;
+
+        if (plan->backend != 0 && (plan->backend & offered))
+                return 0;
+        return refuse(refusal, RESULT_BACKEND_UNAVAILABLE,
+                      "The %s backend is not offered here; %s%s%s. The Backends property lists what is.",
+                      plan->backend == 0 ? "tenant's" : backend_name(plan->backend),
+                      offered & POLICY_BACKEND_IOMMUFD ? "iommufd is" : "this kernel has no /dev/iommu",
+                      offered == POLICY_BACKEND_ALL ? ", " : " and ",
+                      offered & POLICY_BACKEND_GROUP ? "group is"
+                                                     : "no /dev/vfio/vfio, or the policy has it not");
+}
+
+/* What of the container refuses: another backend, another container for the same group, a context that is lost. */
+static int check_container(Broker *broker, const AcquirePlan *plan, Refusal *refusal)
+{
+        const Container *container =
+                plan->container ? broker_container(broker, plan->tenant->name, plan->container) : NULL;
+        bool joins = container && container_in_use(broker, container, NULL);
+
+        if (plan->container && !plan->target && !plan->tenant->share_containers)
+                return refuse(refusal, RESULT_DENIED_BY_POLICY,
+                              "Tenant %s has no named containers (share-containers = no); leave option "
+                              "container out for a private one.",
+                              plan->tenant->name);
+        if (joins && !container->named && !plan->target)
+                return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                              "%s is the private container of a lease, which no other can join.",
+                              container->name);
+        if (joins && container->backend != plan->backend)
+                return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                              "Container %s is of the %s backend; ask for that, or for another container.",
+                              container->name, backend_name(container->backend));
+        if (joins && container->lost && (container->named || container->backend == POLICY_BACKEND_GROUP))
+                return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                              "Container %s is from before a restart of the broker, which has its file "
+                              "descriptor no more: nothing can join it until its leases have ended.",
+                              container->name);
+
+        for (size_t i = 0; i < plan->n_devices; i++) {
+                const Group *group = plan->devices[i]->group;
+
+                for (size_t k = 0; group && k < group->n_devices; k++) {
+                        const Lease *other = group->devices[k]->lease;
+
+                        if (!other || other->container == container ||
+                            (plan->backend == POLICY_BACKEND_IOMMUFD &&
+                             other->backend == POLICY_BACKEND_IOMMUFD))
+                                continue;
+                        return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                                      "Group %d of device %s is in container %s (%s backend), and the "
+                                      "kernel lets a "
+                                      "group be in one only%s.",
+                                      group->number, plan->devices[i]->info.id, other->container->name,
+                                      backend_name(other->backend),
+                                      other->container->named ? ": name it"
+                                                              : "; lease its devices in one call");
+                }
+        }
+        return 0;
 }
 
 /* What only the machine's state refuses, once the policy has allowed it. */
@@ -254,27 +362,45 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
         };
         memcpy(ret->id, device->info.id, sizeof(ret->id));
         memcpy(ret->bus, device->info.bus, sizeof(ret->bus));
+        ret->fd = -EBADF;
+        ret->group = device->info.group;
+        for (size_t i = 0; device->group && i < device->group->n_devices; i++) {
+                const Device *other = device->group->devices[i];
+
+                ret->group_shared |= other->lease && other->lease != device->lease;
+        }
         (void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(device, policy));
 }
 
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)
 {
-        AcquirePlan plan = { .pidfd = -EBADF };
+        AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
+        const Container *container;
         Selection selection;
-        unsigned offered;
         Verdict verdict;
         int r;
 
         r = check_form(request, refusal);
         if (r != 0)
                 return r;
+        if (request->container && request->container[0])
+                plan.container = request->container;
 
-        decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
-        r = plan_result_of_verdict(&verdict, refusal);
-        if (r != 0)
-                return r;
-        plan.tenant = verdict.tenant;
-        plan.memlock = request->memlock == UINT64_MAX ? plan.tenant->memlock_default : request->memlock;
+        if (request->target) {
+                plan.tenant = policy_tenant_by_name(broker->policy, request->target->tenant->name);
+                plan.container = request->target->container->name;
+                if (!plan.tenant)
+                        return refuse(refusal, RESULT_NO_TENANT, "Policy has no tenant %s any more.",
+                                      request->target->tenant->name);
+        } else {
+                decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
+                r = plan_result_of_verdict(&verdict, refusal);
+                if (r != 0)
+                        return r;
+                plan.tenant = verdict.tenant;
+                plan.memlock =
+                        request->memlock == UINT64_MAX ? plan.tenant->memlock_default : request->memlock;
+        }
 
         r = check_process(broker, request, &plan, refusal);
         if (r != 0)
@@ -287,24 +413,14 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         memcpy(plan.devices, selection.devices, sizeof(plan.devices));
 
         /* The backend after the policy's word on devices: a tenant learns first whether it may have them at all. */
-        plan.backend = POLICY_BACKEND_IOMMUFD;
-        offered = broker->host->ops->backends(broker->host);
-        if (request->backend == 0)
-                plan.backend = offered & plan.tenant->backends;
-        else
-                plan.backend = request->backend;
-        if (plan.backend & POLICY_BACKEND_IOMMUFD)
-                plan.backend = POLICY_BACKEND_IOMMUFD;
-
+        choose_backend(broker, request, &plan);
         r = decide(broker, &plan, refusal);
-        if (r != 0)
-                return r;
-        if (plan.backend != POLICY_BACKEND_IOMMUFD || !(offered & POLICY_BACKEND_IOMMUFD))
-                return refuse(refusal, RESULT_BACKEND_UNAVAILABLE,
-                              "This version offers the iommufd backend only%s.",
-                              offered & POLICY_BACKEND_IOMMUFD ? "" : ", and this kernel has no /dev/iommu");
-
-        r = check_machine(broker, &plan, refusal);
+        if (r == 0)
+                r = check_backend(broker, &plan, refusal);
+        if (r == 0)
+                r = check_container(broker, &plan, refusal);
+        if (r == 0)
+                r = check_machine(broker, &plan, refusal);
         if (r != 0)
                 return r;
 
@@ -312,10 +428,24 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
                 return refuse(refusal, RESULT_LIMITS_EXCEEDED, "The broker holds %d leases, its limit.",
                               BROKER_LEASES_MAX);
 
-        plan.job.kind = JOB_OPEN;
+        job_init(&plan.job, JOB_OPEN);
+        plan.job.backend = plan.backend;
         plan.job.n_devices = plan.n_devices;
-        for (size_t i = 0; i < plan.n_devices; i++)
+        container = plan.container ? broker_container(broker, plan.tenant->name, plan.container) : NULL;
+        plan.job.join = container && container_in_use(broker, container, NULL);
+        for (size_t i = 0; i < plan.n_devices; i++) {
                 plan_job_device(plan.devices[i], broker->policy, plan.tenant->reset, plan.job.devices + i);
+                if (plan.backend == POLICY_BACKEND_GROUP && plan.job.join)
+                        job_group(&plan.job, plan.devices[i]->info.group)->fd =
+                                container_group_fd(container, plan.devices[i]->info.group);
+                else if (plan.backend == POLICY_BACKEND_GROUP)
+                        (void)job_group(&plan.job, plan.devices[i]->info.group);
+        }
+        if (1 + plan.job.n_groups + plan.n_devices > JOB_DEVICES_MAX + 1)
+                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
+                              "%zu devices in %zu groups are more file descriptors than fit in one message "
+                              "(%d). Ask for them in several calls, with one container.",
+                              plan.n_devices, plan.job.n_groups, JOB_DEVICES_MAX + 1);
         *ret = plan;
         return 0;
 }

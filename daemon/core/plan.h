@@ -12,6 +12,9 @@ typedef struct AcquirePlan {
         size_t n_devices;
         unsigned backend;
         uint64_t memlock; /* to commit, bytes */
+        Lease *target;    /* or NULL: the lease that is extended */
+        const char *
+                container; /* name, borrowed from the request or the container there is; NULL: a private one */
         Job job;
         ProcessFacts process; /* of the process that will hold the lease */
         pid_t pid;

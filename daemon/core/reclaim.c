@@ -228,9 +228,12 @@ void lease_reclaim(Lease *lease)
 {
         Broker *broker = lease->broker;
         Host *host = broker->host;
-        Job job = { .kind = JOB_RECLAIM };
+        JobResult *opened = lease->opened;
+        Job job;
         int r;
 
+        lease->opened = NULL;
+        job_init(&job, JOB_RECLAIM);
         if (lease->stranded > 0)
                 broker->n_stranded--;
         lease->stranded = 0;
@@ -245,9 +248,14 @@ void lease_reclaim(Lease *lease)
                         continue;
                 }
                 reclaim_job_device(device, lease->policy, lease->reset,
-                                   lease->restore_driver || lease->took[i], job.devices + job.n_devices++);
+                                   lease->restore_driver || lease->took[i], job.devices + job.n_devices);
+                if (opened)
+                        job.devices[job.n_devices].fd = opened->devices[i].fd;
+                job.n_devices++;
         }
-        if (job.n_devices == 0) {
+        container_release(broker, lease, &job);
+        /* Even without a device there may be memory to unpin, which is for a worker. */
+        if (job.n_devices == 0 && job.n_groups == 0 && (job.context < 0 || !lease->container->named)) {
                 if (broker->store)
                         broker->store->lease_drop(broker->store_userdata, lease->id);
                 lease_free(lease);
@@ -255,6 +263,8 @@ void lease_reclaim(Lease *lease)
         }
 
         r = host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
-        if (r < 0)
+        if (r >= 0)
+                container_released(lease->container, &job);
+        else
                 retry_later(lease);
 }

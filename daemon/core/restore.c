@@ -2,7 +2,10 @@
 
 /* After a restart: leases and devices as the store has them, held against what is true now. A lease whose very process
  * (pid and start time) still lives goes on, and so does an explicit one; every other is reclaimed, whatever its state
- * was. Records of an earlier boot never get here. Called after the inventory is complete, before anybody can ask. Event
+ * was. Records of an earlier boot never get here. Called after the inventory is complete, before anybody can ask.
+ *
+ * A device may stand in two records, where a crash came while it was added to a lease or taken out of one: the caller gives
+ * the leases that reclaim first, then those that are active, then those that were opening, and the first one has it. Event
  * loop only. */
 
 #include "daemon/core/broker-internal.h"
@@ -41,7 +44,7 @@ static int find_process(Host *host, const LeaseRecord *record, int *ret_pidfd, P
 }
 
 /* The Lease of a record, not yet in any table, with those of its devices that are still there. */
-static Lease *lease_of_record(Broker *broker, const LeaseRecord *record)
+static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *ret_missing)
 {
         Lease *lease = calloc(1, sizeof(*lease));
 
@@ -63,10 +66,12 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record)
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
 
-                if (!device || device->lease || lease_has_device(lease, device))
-                        continue; /* it went while nobody looked */
-                lease->took[lease->n_devices] = record->devices[i].took;
-                lease->devices[lease->n_devices++] = device;
+                if (!device || lease_has_device(lease, device))
+                        *ret_missing = true; /* it went while nobody looked, or the record is nonsense */
+                else if (!device->lease) {
+                        lease->took[lease->n_devices] = record->devices[i].took;
+                        lease->devices[lease->n_devices++] = device;
+                }
         }
         return lease;
 }
@@ -93,11 +98,11 @@ static int carry_on(Lease *lease)
         return 0;
 }
 
-static EndReason end_reason(const LeaseRecord *record, const Lease *lease, bool alive)
+static EndReason end_reason(const LeaseRecord *record, bool missing, bool alive)
 {
         if (record->state == LEASE_OPENING)
                 return END_FAILED;
-        if (lease->n_devices < record->n_devices)
+        if (missing)
                 return END_DEVICE_REMOVED;
         return record->state == LEASE_ACTIVE && !alive ? END_PROCESS_EXITED : END_RELEASED;
 }
@@ -107,10 +112,11 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         Host *host = broker->host;
         _cleanup_close_ int pidfd = -EBADF;
         ProcessFacts facts = {};
+        Container *container = NULL;
         Holder *holder = NULL;
         Tenant *tenant;
         Lease *lease;
-        bool alive;
+        bool alive, missing = false;
         int r;
 
         if (broker_lease(broker, record->id))
@@ -123,18 +129,23 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         r = broker_tenant_get(broker, record->tenant, &tenant);
         if (r < 0)
                 return r;
-        lease = lease_of_record(broker, record);
+        lease = lease_of_record(broker, record, &missing);
         r = lease ? 0 : -ENOMEM;
         if (r >= 0 && alive)
                 r = holder_get(broker, record->pid, pidfd, &facts, &holder);
         if (r >= 0)
+                r = container_restore(broker, tenant->name, record->container, record->container_named,
+                                      record->backend, &container);
+        if (r >= 0)
                 r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
+                container_unref(broker, container);
                 holder_unref(broker, holder);
                 free(lease);
                 broker_tenant_gc(broker, tenant);
                 return r;
         }
+        lease->container = container;
         lease->policy = policy_ref(broker->policy);
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
@@ -156,8 +167,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                      (int)lease->pid, lease_state_to_string(record->state),
                      alive ? "the process lives" : "the process has ended");
 
-        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && record->state == LEASE_ACTIVE &&
-            lease->n_devices == record->n_devices) {
+        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && record->state == LEASE_ACTIVE && !missing &&
+            lease->n_devices > 0) {
                 r = carry_on(lease);
                 if (r < 0)
                         lease_free(lease);
@@ -166,6 +177,6 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
         /* What was still opening, reclaiming, or has lost its process or a device. */
         lease->state = LEASE_ACTIVE;
-        broker_lease_end(broker, lease, end_reason(record, lease, alive));
+        broker_lease_end(broker, lease, end_reason(record, missing, alive));
         return 0;
 }

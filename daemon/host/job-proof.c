@@ -19,16 +19,28 @@
 
 #include <time.h>
 
+#include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/iommufd.h"
 #include "daemon/host/job-internal.h"
 #include "daemon/host/uapi.h"
 #include "daemon/host/vfio.h"
+#include "policy/policy-file.h"
 
 #define BIND_TRIES      100 /* EAGAIN: the device's lock is busy (a reset, a sysfs write); 1 s in all */
 #define BIND_PAUSE_NSEC 10000000L
 
-static void reset_bound(int device_fd, const JobDevice *device, JobDeviceResult *row)
+/* There is no way to reset it alone. */
+static int no_reset(const JobDevice *device, JobDeviceResult *row)
+{
+        row->reset = RESET_UNSUPPORTED;
+        if (!device->reset_required)
+                return 0;
+        (void)snprintf(row->text, sizeof(row->text), "the device has no reset of its own");
+        return job_fail(row, STEP_RESET, -EOPNOTSUPP);
+}
+
+void job_reset_open(int device_fd, const JobDevice *device, JobDeviceResult *row)
 {
         uint32_t flags;
         int r;
@@ -36,11 +48,7 @@ static void reset_bound(int device_fd, const JobDevice *device, JobDeviceResult 
         (void)snprintf(row->text, sizeof(row->text), "VFIO_DEVICE_RESET");
         r = vfio_device_get_info(device_fd, &flags);
         if (r >= 0 && !(flags & VFIO_DEVICE_FLAGS_RESET)) {
-                row->reset = RESET_UNSUPPORTED;
-                if (device->reset_required) {
-                        (void)snprintf(row->text, sizeof(row->text), "the device has no reset of its own");
-                        job_fail(row, STEP_RESET, -EOPNOTSUPP);
-                }
+                (void)no_reset(device, row);
                 return;
         }
         if (r >= 0)
@@ -55,22 +63,25 @@ static void reset_bound(int device_fd, const JobDevice *device, JobDeviceResult 
                 job_fail(row, STEP_RESET, r);
 }
 
-int job_trial_bind(const JobDevice *device, JobDeviceResult *row, bool suspect, bool reset)
+int job_trial_bind(const JobDevice *device, JobDeviceResult *row, int context, bool suspect, bool reset)
 {
         _cleanup_close_ int iommufd = -EBADF, fd = -EBADF;
         int r;
 
-        (void)snprintf(row->text, sizeof(row->text), "opening %s", IOMMUFD_PATH);
-        r = iommufd_open(&iommufd);
-        if (r < 0)
-                return job_fail(row, STEP_OPEN, r);
+        if (context < 0) {
+                (void)snprintf(row->text, sizeof(row->text), "opening %s", IOMMUFD_PATH);
+                r = iommufd_open(&iommufd);
+                if (r < 0)
+                        return job_fail(row, STEP_OPEN, r);
+                context = iommufd;
+        }
         (void)snprintf(row->text, sizeof(row->text), "opening the VFIO device node");
         r = vfio_open_cdev(device->bus, job_device_name(device), &fd);
         if (r < 0)
                 return job_fail(row, STEP_OPEN, r);
 
         for (unsigned i = 0;; i++) {
-                r = vfio_device_bind_iommufd(fd, iommufd);
+                r = vfio_device_bind_iommufd(fd, context);
                 if (r != -EAGAIN || i == BIND_TRIES)
                         break;
                 (void)nanosleep(&(struct timespec){ .tv_nsec = BIND_PAUSE_NSEC }, NULL);
@@ -82,7 +93,7 @@ int job_trial_bind(const JobDevice *device, JobDeviceResult *row, bool suspect, 
                 return job_fail(row, STEP_PROVE_FREE, r);
 
         if (reset)
-                reset_bound(fd, device, row);
+                job_reset_open(fd, device, row);
         /* The fds close here, and with them the trial. */
         return -row->error;
 }
@@ -104,19 +115,46 @@ static int reset_by_sysfs(const JobDevice *device, JobDeviceResult *row)
         return device->reset_required ? job_fail(row, STEP_RESET, r) : 0;
 }
 
-/* Both parts of the proof. The device is on its VFIO driver before and after. */
-static int prove_free(const JobDevice *device, JobDeviceResult *row, JobResult *result)
+/* Whether the group's file can be opened, which it can by one at a time and while no cdev of a member is in use
+ * (drivers/vfio/group.c, Linux 6.12). Resets nothing. -EOPNOTSUPP where the question cannot be put. */
+static int probe_group(const JobDevice *device, JobDeviceResult *row)
 {
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (device->group < 0 || device->group_shared)
+                return -EOPNOTSUPP;
+        (void)snprintf(row->text, sizeof(row->text), "opening VFIO group %d", device->group);
+        r = group_open(device->group, &fd);
+        return r >= 0 || r == -EBUSY ? r : -EOPNOTSUPP;
+}
+
+int job_ask_politely(const JobDevice *device, unsigned backend, JobDeviceResult *row)
+{
+        bool has_cdev = vfio_has_cdev(device->bus, job_device_name(device));
+        int r = probe_group(device, row);
+
+        if (r >= 0)
+                return 1;
+        /* A member that somebody else uses keeps the group's file busy; the cdev tells one from the other. Not where the
+         * group is in a container: its file is open, for those who go on. */
+        if (has_cdev && !(backend == POLICY_BACKEND_GROUP && device->group_shared)) {
+                r = job_trial_bind(device, row, -EBADF, true, false);
+                return r < 0 ? r : 1;
+        }
+        return r == -EBUSY ? job_fail(row, STEP_PROVE_FREE, r) : 0;
+}
+
+/* Both parts of the proof. The device is on its VFIO driver before and after. Without cdevs no file can be open that the
+ * group's does not know of, and the first part says it all. */
+static int prove_free(const JobDevice *device, unsigned backend, JobDeviceResult *row, JobResult *result)
+{
+        bool has_cdev = vfio_has_cdev(device->bus, job_device_name(device));
         uint64_t start = job_now_usec();
         int r;
 
-        (void)snprintf(row->text, sizeof(row->text), "opening the VFIO group");
-        r = vfio_group_probe(device->bus, job_device_name(device));
-        if (r == -EOPNOTSUPP)
-                r = job_trial_bind(device, row, true, false);
-        else if (r < 0)
-                job_fail(row, STEP_PROVE_FREE, r);
-        if (r >= 0) {
+        r = job_ask_politely(device, backend, row);
+        if (r == 0 || (r > 0 && has_cdev)) {
                 r = driver_unbind(device->bus, job_device_name(device), row->text);
                 if (r >= 0)
                         r = driver_bind(device->bus, job_device_name(device), device->driver, row->text);
@@ -124,26 +162,56 @@ static int prove_free(const JobDevice *device, JobDeviceResult *row, JobResult *
                         job_fail(row, STEP_BIND_DRIVER, r);
         }
         result->usec[STEP_PROVE_FREE] += job_now_usec() - start;
-        return r;
+        return r < 0 ? r : 0;
 }
 
-/* A device that came straight from a driver of the host is bound once in a trial all the same, so that what the kernel
- * has against it is known before the client runs into it. */
-int job_prove_and_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result, bool suspect,
-                        bool fresh)
+/* The same as job_trial_bind(), for a kernel without cdevs: a scratch container. */
+static int trial_group(const JobDevice *device, JobDeviceResult *row, bool reset)
+{
+        _cleanup_close_ int container = -EBADF, group = -EBADF, fd = -EBADF;
+        int r;
+
+        (void)snprintf(row->text, sizeof(row->text), "opening %s", CONTAINER_PATH);
+        r = container_open(&container);
+        if (r < 0)
+                return job_fail(row, STEP_OPEN, r);
+        r = job_open_group(device->group, container, row, &group);
+        if (r >= 0) {
+                (void)snprintf(row->text, sizeof(row->text), "VFIO_GROUP_GET_DEVICE_FD of %s", device->id);
+                r = group_get_device(group, job_device_name(device), &fd);
+                if (r < 0)
+                        job_fail(row, STEP_PROVE_FREE, r);
+        }
+        if (r < 0)
+                return r;
+        if (reset)
+                job_reset_open(fd, device, row);
+        return -row->error;
+}
+
+int job_prove_and_reset(const Job *job, const JobDevice *device, JobDeviceResult *row, JobResult *result,
+                        bool suspect, bool fresh)
 {
         uint64_t start;
         int r = 0;
 
         if (suspect)
-                r = prove_free(device, row, result);
+                r = prove_free(device, job->backend, row, result);
         if (r < 0)
                 return r;
 
         start = job_now_usec();
         r = suspect && device->reset ? reset_by_sysfs(device, row) : -ENOENT;
-        if (r == -ENOENT)
-                r = device->reset || fresh ? job_trial_bind(device, row, false, device->reset) : 0;
+        if (r == -ENOENT && job->kind == JOB_OPEN && job->backend == POLICY_BACKEND_GROUP)
+                r = 0; /* once it is open: job-open.c */
+        else if (r == -ENOENT && !(device->reset || fresh))
+                r = 0;
+        else if (r == -ENOENT && vfio_has_cdev(device->bus, job_device_name(device)))
+                r = job_trial_bind(device, row, -EBADF, false, device->reset);
+        else if (r == -ENOENT && !device->group_shared)
+                r = trial_group(device, row, device->reset);
+        else if (r == -ENOENT)
+                r = no_reset(device, row);
         result->usec[STEP_RESET] += job_now_usec() - start;
         return r;
 }

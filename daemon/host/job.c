@@ -4,6 +4,7 @@
 
 #include <time.h>
 
+#include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/job-internal.h"
 
@@ -86,8 +87,24 @@ static void restore_drivers(const Job *job, JobResult *result)
         result->usec[STEP_RESTORE_DRIVER] += job_now_usec() - start;
 }
 
+/* Before anything slow: copies of device fds that nobody took, then what the container kept, which pins the memory of a
+ * process that has ended. Where a device is open still, its group stays in the container until that is closed, since our
+ * file is not the last then, and the proof finds it. */
+static void let_go(const Job *job)
+{
+        for (size_t i = 0; i < job->n_devices; i++)
+                (void)safe_close(job->devices[i].fd);
+        for (size_t i = 0; i < job->n_groups; i++)
+                if (job->groups[i].fd >= 0) {
+                        (void)group_unset_container(job->groups[i].fd);
+                        (void)close(job->groups[i].fd);
+                }
+        (void)safe_close(job->context);
+}
+
 static void run_reclaim(const Job *job, JobResult *result)
 {
+        let_go(job);
         for (size_t i = 0; i < job->n_devices; i++) {
                 const JobDevice *device = job->devices + i;
                 JobDeviceResult *row = result->devices + i;
@@ -95,9 +112,9 @@ static void run_reclaim(const Job *job, JobResult *result)
                 if (job_read_driver(device, row, true) < 0)
                         continue;
                 if (row->driver_before_is_vfio)
-                        (void)job_prove_and_reset(device, row, result, true, false);
+                        (void)job_prove_and_reset(job, device, row, result, true, false);
                 else if (job->kind == JOB_RESET && job_bind_device(device, row, result) >= 0)
-                        (void)job_prove_and_reset(device, row, result, false, true);
+                        (void)job_prove_and_reset(job, device, row, result, false, true);
                 /* Else no VFIO driver has it, and none let go of it before its files were closed. */
         }
         restore_drivers(job, result);
@@ -115,7 +132,7 @@ static void run_rebind(const Job *job, JobResult *result)
         r = job_read_driver(device, row, true);
         if (r >= 0 && row->driver_before_is_vfio &&
             !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
-                r = job_trial_bind(device, row, true, false);
+                r = job_ask_politely(device, job->backend, row);
         if (r >= 0) {
                 r = job->kind == JOB_BIND
                             ? driver_bind(device->bus, job_device_name(device), device->driver, row->text)
@@ -133,6 +150,7 @@ void job_run(const Job *job, JobResult *ret)
 {
         switch (job->kind) {
         case JOB_OPEN: job_run_open(job, ret); break;
+        case JOB_REISSUE: job_run_reissue(job, ret); break;
         case JOB_RECLAIM:
         case JOB_RESET: run_reclaim(job, ret); break;
         case JOB_BIND:

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "daemon/host/container.h"
 #include "daemon/host/iommufd.h"
 #include "daemon/host/machine.h"
 #include "daemon/host/process.h"
@@ -191,7 +192,23 @@ static uint64_t machine_random(Host *host)
 
 static unsigned machine_backends(Host *host)
 {
-        return access(IOMMUFD_PATH, F_OK) == 0 ? POLICY_BACKEND_IOMMUFD : 0;
+        return (access(IOMMUFD_PATH, F_OK) == 0 ? POLICY_BACKEND_IOMMUFD : 0) |
+               (access(CONTAINER_PATH, F_OK) == 0 ? POLICY_BACKEND_GROUP : 0);
+}
+
+static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
+{
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (backend == POLICY_BACKEND_GROUP)
+                return container_open(ret_fd);
+        r = iommufd_open(&fd);
+        if (r >= 0)
+                r = iommufd_set_rlimit_mode_process(fd);
+        if (r >= 0)
+                *ret_fd = TAKE_FD(fd);
+        return r;
 }
 
 static const HostOps machine_ops = {
@@ -213,6 +230,7 @@ static const HostOps machine_ops = {
         .monotonic = machine_monotonic,
         .random = machine_random,
         .backends = machine_backends,
+        .context_open = machine_context_open,
 };
 
 int machine_new(sd_event *event, int (*confine)(void), Host **ret)

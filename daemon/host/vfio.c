@@ -71,34 +71,12 @@ int vfio_open_cdev(const char *bus, const char *name, int *ret_fd)
         return 0;
 }
 
-int vfio_group_probe(const char *bus, const char *name)
+bool vfio_has_cdev(const char *bus, const char *name)
 {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        char path[PATH_MAX], group[PATH_MAX];
-        struct dirent *entry;
-        unsigned members = 0;
-        const char *number;
-        ssize_t n;
+        char node[32];
+        dev_t dev;
 
-        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", bus, name);
-        n = readlink(path, group, sizeof(group) - 1);
-        if (n < 0)
-                return -EOPNOTSUPP;
-        group[n] = 0;
-        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group/devices", bus, name);
-        dir = opendir(path);
-        while (dir && (entry = readdir(dir)))
-                members += entry->d_name[0] != '.';
-        number = strrchr(group, '/');
-        if (members != 1 || !number || strlen(number) > 16)
-                return -EOPNOTSUPP;
-
-        (void)snprintf(path, sizeof(path), "/dev/vfio/%.16s", number + 1);
-        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-        if (fd >= 0)
-                return 0;
-        return errno == EBUSY ? -EBUSY : -EOPNOTSUPP;
+        return find_cdev(bus, name, node, &dev) >= 0;
 }
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd)

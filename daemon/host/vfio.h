@@ -11,10 +11,8 @@
  * where the device is on no VFIO driver, -ESTALE where node and sysfs do not agree. */
 int vfio_open_cdev(const char *bus, const char *name, int *ret_fd);
 
-/* Whether a file of the device is bound to an iommufd, or its group's file is open: the group's open(2) is exclusive with
- * both and, unlike a bind, resets nothing (drivers/vfio/group.c, Linux 6.12). 0 free, -EBUSY in use, -EOPNOTSUPP where
- * the question cannot be put: no group node, or other devices in the group, whose use it could not tell apart. */
-int vfio_group_probe(const char *bus, const char *name);
+/* Whether it has one: the kernel offers them, and it is on a VFIO driver. */
+bool vfio_has_cdev(const char *bus, const char *name);
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd);
 int vfio_device_get_info(int device_fd, uint32_t *ret_flags); /* needs a bind before */

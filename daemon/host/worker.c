@@ -15,7 +15,7 @@
 #include "daemon/host/job.h"
 #include "daemon/host/worker.h"
 
-#define FDS_MAX (JOB_DEVICES_MAX + 1)
+#define FDS_MAX (2 * JOB_DEVICES_MAX)
 
 struct Workers {
         sd_event *event;
@@ -41,7 +41,7 @@ struct HostJob {
         sd_event_source *child, *slow_timer;
 };
 
-/* The result and its fds as one message. Which row an fd belongs to follows from the order: iommufd, then devices. */
+/* The result and its fds as one message. Which row an fd belongs to follows from the order: groups, then devices. */
 static int send_result(int fd, JobResult *result)
 {
         union {
@@ -53,8 +53,9 @@ static int send_result(int fd, JobResult *result)
         struct iovec iov = { result, sizeof(*result) };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        if (result->iommufd >= 0)
-                fds[n++] = result->iommufd;
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
+                if (result->group_fds[i] >= 0)
+                        fds[n++] = result->group_fds[i];
         for (size_t i = 0; i < result->n_devices; i++)
                 if (result->devices[i].fd >= 0)
                         fds[n++] = result->devices[i].fd;
@@ -77,8 +78,9 @@ static int adopt_fds(JobResult *result, const int *fds, size_t n)
 {
         size_t used = 0;
 
-        if (result->iommufd >= 0)
-                result->iommufd = used < n ? fds[used++] : -EBADF;
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
+                if (result->group_fds[i] >= 0)
+                        result->group_fds[i] = used < n ? fds[used++] : -EBADF;
         for (size_t i = 0; i < ELEMENTSOF(result->devices); i++) {
                 bool has = i < result->n_devices && result->devices[i].fd >= 0;
 
@@ -190,6 +192,33 @@ static int on_slow(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+static int compare_fds(const void *a, const void *b)
+{
+        return *(const int *)a - *(const int *)b;
+}
+
+/* Everything but the socket and what the job was given. */
+static int close_others(const Job *job)
+{
+        int kept[2 * JOB_DEVICES_MAX + 2], from = 4;
+        size_t n = 0;
+
+        kept[n++] = job->context;
+        for (size_t i = 0; i < job->n_groups; i++)
+                kept[n++] = job->groups[i].fd;
+        for (size_t i = 0; i < job->n_devices; i++)
+                kept[n++] = job->devices[i].fd;
+        qsort(kept, n, sizeof(kept[0]), compare_fds);
+        for (size_t i = 0; i < n; i++) {
+                if (kept[i] < from)
+                        continue;
+                if (kept[i] > from && close_range((unsigned)from, (unsigned)kept[i] - 1, 0) < 0)
+                        return -errno;
+                from = kept[i] + 1;
+        }
+        return close_range((unsigned)from, ~0U, 0) < 0 ? -errno : 0;
+}
+
 /* The child. Never returns. */
 static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int fd, pid_t parent)
 {
@@ -201,7 +230,7 @@ static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int
                 _exit(EXIT_FAILURE);
         if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
                 _exit(EXIT_FAILURE);
-        if (close_range(4, ~0U, 0) < 0)
+        if (close_others(job) < 0)
                 _exit(EXIT_FAILURE);
         for (int signal_number = 1; signal_number < NSIG; signal_number++)
                 (void)signal(signal_number, SIG_DFL);

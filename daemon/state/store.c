@@ -66,7 +66,7 @@ static void put_number(FILE *file, const char *key, uint64_t value)
 }
 
 typedef int (*WriteRecord)(FILE *file, const void *object);
-typedef int (*RestoreRecord)(Broker *broker, const dictionary *record, const char *file);
+typedef int (*RestoreRecord)(Broker *broker, const dictionary *record, const char *file, unsigned pass);
 
 static int put_file(Store *store, int folder, const char *id, WriteRecord write_record, const void *object)
 {
@@ -140,6 +140,10 @@ static int write_lease(FILE *file, const void *object)
         put_number(file, "since", lease->since);
         put_number(file, "reset", lease->reset);
         put_number(file, "restore-driver", lease->restore_driver);
+        r = put_string(file, "container", lease->container->name);
+        if (r < 0)
+                return r;
+        put_number(file, "container-named", lease->container->named);
         for (size_t i = 0; i < lease->n_devices; i++)
                 n += !lease->settled[i];
         put_number(file, "devices", n);
@@ -290,6 +294,8 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         lease.since = get_number(record, "record", "since", UINT64_MAX, &r);
         lease.reset = (PolicyReset)get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = get_number(record, "record", "restore-driver", 1, &r);
+        get_string(record, "record", "container", lease.container, sizeof(lease.container), &r);
+        lease.container_named = get_number(record, "record", "container-named", 1, &r);
 
         n = get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
@@ -335,7 +341,14 @@ static int check_name(const char *id, const char *file)
         return streq(name, file) ? 0 : -EBADMSG;
 }
 
-static int restore_lease(Broker *broker, const dictionary *record, const char *file)
+/* In which order leases are restored (core/restore.c). */
+static unsigned pass_of(LeaseState state)
+{
+        return state == LEASE_OPENING ? 2 : state == LEASE_ACTIVE ? 1 : 0;
+}
+
+/* 1 where it was taken over, 0 where that is for another pass. */
+static int restore_lease(Broker *broker, const dictionary *record, const char *file, unsigned pass)
 {
         LeaseRecord lease;
         int r;
@@ -343,10 +356,13 @@ static int restore_lease(Broker *broker, const dictionary *record, const char *f
         r = read_lease(record, &lease);
         if (r >= 0)
                 r = check_name(lease.id, file);
-        return r < 0 ? r : broker_restore_lease(broker, &lease);
+        if (r < 0 || pass_of(lease.state) != pass)
+                return r < 0 ? r : 0;
+        r = broker_restore_lease(broker, &lease);
+        return r < 0 ? r : 1;
 }
 
-static int restore_device(Broker *broker, const dictionary *record, const char *file)
+static int restore_device(Broker *broker, const dictionary *record, const char *file, unsigned pass)
 {
         DeviceRecord device;
         int r;
@@ -390,7 +406,7 @@ static int check_file(int folder, const char *file)
 }
 
 static int load_file(Store *store, Broker *broker, int folder, const char *folder_name, const char *file,
-                     RestoreRecord restore)
+                     RestoreRecord restore, unsigned pass)
 {
         char path[PATH_MAX];
         dictionary *record;
@@ -410,7 +426,7 @@ static int load_file(Store *store, Broker *broker, int folder, const char *folde
         else {
                 r = check_header(store, record);
                 if (r >= 0)
-                        r = restore(broker, record, file);
+                        r = restore(broker, record, file, pass);
         }
         iniparser_freedict(record);
         return r;
@@ -431,7 +447,8 @@ static void refuse_file(Broker *broker, int folder, const char *folder_name, con
         (void)unlinkat(folder, file, 0);
 }
 
-static int load_folder(Store *store, Broker *broker, int folder, const char *name, RestoreRecord restore)
+static int load_folder(Store *store, Broker *broker, int folder, const char *name, RestoreRecord restore,
+                       unsigned pass)
 {
         struct dirent **entries = NULL;
         int n, loaded = 0, broken = 0;
@@ -447,9 +464,9 @@ static int load_folder(Store *store, Broker *broker, int folder, const char *nam
                 if (file[0] == '.' && !streq(file, ".") && !streq(file, ".."))
                         (void)unlinkat(folder, file, 0);
                 if (file[0] != '.' && broken == 0) {
-                        r = load_file(store, broker, folder, name, file, restore);
+                        r = load_file(store, broker, folder, name, file, restore, pass);
                         if (r >= 0)
-                                loaded++;
+                                loaded += r;
                         else if (says_nothing(r))
                                 refuse_file(broker, folder, name, file, r);
                         else
@@ -463,14 +480,16 @@ static int load_folder(Store *store, Broker *broker, int folder, const char *nam
 
 int store_load(Store *store, Broker *broker)
 {
-        int r;
+        int loaded = 0, r;
 
         iniparser_set_error_callback(silent);
-        r = load_folder(store, broker, store->devices, "devices", restore_device);
-        if (r >= 0)
-                r = load_folder(store, broker, store->leases, "leases", restore_lease);
+        r = load_folder(store, broker, store->devices, "devices", restore_device, 0);
+        for (unsigned pass = 0; pass < 3 && r >= 0; pass++) {
+                r = load_folder(store, broker, store->leases, "leases", restore_lease, pass);
+                loaded += r > 0 ? r : 0;
+        }
         iniparser_set_error_callback(NULL);
-        return r;
+        return r < 0 ? r : loaded;
 }
 
 static int open_folder(const char *folder, const char *name)

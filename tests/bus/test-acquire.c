@@ -54,7 +54,7 @@ static void grants(Client *c, const void *arg)
         CHECK(streq(g.error, ""));
         CHECK(streq(g.backend, "iommufd"));
         CHECK(g.n_fds == 3);
-        CHECK(streq(g.fds[0].kind, "iommufd") && streq(g.fds[0].id, ""));
+        CHECK(streq(g.fds[0].kind, "iommufd") && strstr(g.lease, g.fds[0].id + 1));
         CHECK(fd_is_named(g.fds[0].fd, "iommufd"));
         CHECK(streq(g.fds[1].kind, "device") && streq(g.fds[1].id, DEVICE_BLUE_2));
         CHECK(fd_is_named(g.fds[1].fd, DEVICE_BLUE_2));

@@ -67,7 +67,7 @@ static void gives_bad_options(Client *c, const void *arg)
         option_is_refused(bus, "tenant", "s", repeat("t", 128), INVALID, "128 bytes");
         option_is_refused(bus, "tenant", "s", "a\tb", INVALID, "do not print");
         option_is_refused(bus, "container", "s", repeat("t", 128), INVALID, "128 bytes");
-        option_is_refused(bus, "container", "s", "mine", INVALID, "container");
+        option_is_refused(bus, "container", "s", "a/b", INVALID, "no slash");
         option_is_refused(bus, "backend", "s", "vfio", INVALID, "\"vfio\"");
         option_is_refused(bus, "lifetime", "s", "forever", INVALID, "\"forever\"");
         option_is_refused(bus, "memlock", "t", &too_much, INVALID, "memlock");

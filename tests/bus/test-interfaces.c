@@ -148,6 +148,7 @@ static void test_objects(void **state)
 {
         compare(device_kind.vtable, device_kind.interface);
         compare(group_kind.vtable, group_kind.interface);
+        compare(container_kind.vtable, container_kind.interface);
         compare(lease_kind.vtable, lease_kind.interface);
         compare(tenant_kind.vtable, tenant_kind.interface);
 }

@@ -110,6 +110,8 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record->since = lease->since;
         record->reset = lease->reset;
         record->restore_driver = lease->restore_driver;
+        memcpy(record->container, lease->container->name, sizeof(record->container));
+        record->container_named = lease->container->named;
         record->n_devices = 0;
         for (size_t i = 0; i < lease->n_devices; i++) {
                 const Device *device = lease->devices[i];
@@ -474,6 +476,12 @@ FakeProcess *core_process(Core *core, pid_t pid, uid_t uid)
 
 /* --- Acquire --- */
 
+/* Containers, groups, devices, in this order. */
+static int rank(const char *kind)
+{
+        return streq(kind, "device") ? 2 : streq(kind, "group") ? 1 : 0;
+}
+
 static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outcome)
 {
         Answer *answer = userdata;
@@ -490,11 +498,15 @@ static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outc
                 }
         } else {
                 assert_int_equal(lease->state, LEASE_ACTIVE);
-                assert_int_equal(outcome->n_fds, lease->n_devices + 1);
+                assert_true(outcome->n_fds > 0 && outcome->n_fds <= JOB_DEVICES_MAX + 1);
                 answer->lease = lease;
                 answer->n_fds = outcome->n_fds;
                 for (size_t i = 0; i < outcome->n_fds; i++) {
-                        assert_string_equal(outcome->fds[i].kind, i == 0 ? "iommufd" : "device");
+                        assert_true(i == 0 || rank(outcome->fds[i].kind) >= rank(outcome->fds[i - 1].kind));
+                        if (i == 0 && rank(outcome->fds[i].kind) == 0)
+                                assert_string_equal(outcome->fds[i].kind,
+                                                    lease->backend == POLICY_BACKEND_GROUP ? "container"
+                                                                                           : "iommufd");
                         assert_true(outcome->fds[i].fd >= 0);
                         (void)snprintf(answer->ids[i], sizeof(answer->ids[i]), "%s", outcome->fds[i].id);
                 }
@@ -563,6 +575,7 @@ Lease *core_grant(Core *core, const Ask *ask)
         Answer answer = {};
         AcquireRequest request;
         Refusal refusal = {};
+        size_t at;
         int r;
 
         make_request(ask, &request);
@@ -576,11 +589,12 @@ Lease *core_grant(Core *core, const Ask *ask)
         if (answer.error != 0)
                 fail_msg("failed: %s %s", result_to_string(answer.code), answer.text);
         assert_int_equal(answer.n_calls, 1);
+        at = answer.n_fds - answer.lease->n_devices; /* of the first device */
         for (size_t i = 0; i < answer.lease->n_devices; i++)
-                assert_string_equal(answer.ids[i + 1], answer.lease->devices[i]->info.id);
+                assert_string_equal(answer.ids[i + at], answer.lease->devices[i]->info.id);
         /* Up to the first argument that may stand for several. */
         for (size_t i = 0; i < request.n_devices && broker_device(core->broker, ask->devices[i]); i++)
-                assert_string_equal(answer.ids[i + 1], ask->devices[i]);
+                assert_string_equal(answer.ids[i + at], ask->devices[i]);
         core_check(core);
         return answer.lease;
 }

@@ -124,10 +124,13 @@ void store_sample(StoreSample *ret, size_t n_devices)
         ret->tenant.name = (char *)"blue; [x] = y";
         ret->holder =
                 (Holder){ .start_time = UINT64_MAX - 1, .base = { 3, UINT64_MAX }, .base_known = true };
+        strcpy(ret->container.name, "my [container]; = \n");
+        ret->container.named = true;
         ret->lease = (Lease){
                 .id = "cafe00000000",
                 .tenant = &ret->tenant,
                 .holder = &ret->holder,
+                .container = &ret->container,
                 .state = LEASE_ACTIVE,
                 .lifetime = LIFETIME_CONNECTION,
                 .backend = POLICY_BACKEND_GROUP,
@@ -178,6 +181,8 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_true(record->since == lease->since);
         assert_int_equal(record->reset, lease->reset);
         assert_true(record->restore_driver == lease->restore_driver);
+        assert_string_equal(record->container, lease->container->name);
+        assert_true(record->container_named == lease->container->named);
         for (size_t i = 0; i < lease->n_devices; i++) {
                 if (lease->settled[i])
                         continue;

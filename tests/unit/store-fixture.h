@@ -40,6 +40,7 @@ int store_read_back(void);
 typedef struct StoreSample {
         Tenant tenant;
         Holder holder;
+        Container container;
         Device devices[JOB_DEVICES_MAX];
         Lease lease;
 } StoreSample;

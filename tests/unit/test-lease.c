@@ -109,9 +109,10 @@ static void test_job_result(void **state)
 
         job_result_init(&result, 3);
         assert_int_equal(result.n_devices, 3);
-        assert_int_equal(result.iommufd, -EBADF);
-        for (size_t i = 0; i < ELEMENTSOF(result.devices); i++)
+        for (size_t i = 0; i < ELEMENTSOF(result.devices); i++) {
                 assert_int_equal(result.devices[i].fd, -EBADF);
+                assert_int_equal(result.group_fds[i], -EBADF);
+        }
         result.devices[1].fd = fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0);
         job_result_close(&result);

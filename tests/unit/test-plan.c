@@ -21,7 +21,7 @@ static void test_form(void **state)
         (void)core_device(core, D1, 1, "igb");
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, {});
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1, D1 });
-        (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1 }, .container = "shared");
+        (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1 }, .container = "a/b");
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1 }, .wait = 1);
         (void)REFUSED(core, RESULT_NO_SUCH_DEVICE, vmm, { "0000:ff:00.0" });
         (void)REFUSED(core, RESULT_NO_SUCH_DEVICE, vmm, { D1, "" });
@@ -136,10 +136,11 @@ static void test_backend(void **state)
         FakeProcess *vmm = core_process(core, 100, UID_BLUE);
 
         (void)core_device(core, D1, 1, "vfio-pci");
-        (void)REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP);
-        core->fake->offered = POLICY_BACKEND_GROUP;
+        core->fake->offered = POLICY_BACKEND_IOMMUFD;
         assert_non_null(
-                strstr(REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }), "iommufd backend only"));
+                strstr(REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP),
+                       "The group backend is not offered"));
+        core->fake->offered = POLICY_BACKEND_GROUP;
         assert_non_null(strstr(
                 REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_IOMMUFD),
                 "no /dev/iommu"));
@@ -147,10 +148,11 @@ static void test_backend(void **state)
         (void)REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 });
         core->fake->offered = POLICY_BACKEND_ALL;
         core_set_policy(core, POLICY_HEAD "backends = group\n");
-        (void)REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 });
         assert_non_null(strstr(
                 REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_IOMMUFD),
                 "may not use"));
+        (void)core_device(core, D2, 2, "vfio-pci");
+        assert_int_equal(GRANT(core, vmm, { D2 })->backend, POLICY_BACKEND_GROUP);
         core_set_policy(core, POLICY_HEAD);
         (void)GRANT(core, vmm, { D1 }, .backend = POLICY_BACKEND_IOMMUFD);
 }

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Containers: finding, making and joining them, and letting go of what the kernel keeps pinned. Event loop only. */
+
+#include "daemon/core/broker-internal.h"
+
+static void make_key(char ret[static sizeof(((Container *)0)->key)], const char *tenant, const char *name)
+{
+        (void)snprintf(ret, sizeof(((Container *)0)->key), "%s/%s", tenant, name);
+}
+
+Container *broker_container(Broker *broker, const char *tenant, const char *name)
+{
+        char key[sizeof(((Container *)0)->key)];
+        Container *container;
+
+        make_key(key, tenant, name);
+        HASH_FIND_STR(broker->containers, key, container);
+        return container;
+}
+
+static bool uses(const Lease *lease, const Container *container)
+{
+        return lease->container == container && lease->state != LEASE_RECLAIMING;
+}
+
+bool container_in_use(Broker *broker, const Container *container, const Lease *except)
+{
+        for (const Lease *lease = broker->leases; lease; lease = lease->hh.next)
+                if (lease != except && uses(lease, container))
+                        return true;
+        return false;
+}
+
+static bool needs_group(Broker *broker, const Container *container, int number)
+{
+        for (const Lease *lease = broker->leases; lease; lease = lease->hh.next) {
+                if (!uses(lease, container))
+                        continue;
+                for (size_t i = 0; i < lease->n_devices; i++)
+                        if (!lease->settled[i] && lease->devices[i]->info.group == number)
+                                return true;
+        }
+        return false;
+}
+
+static void close_all(Container *container)
+{
+        container->fd = safe_close(container->fd);
+        for (size_t i = 0; i < container->n_groups; i++)
+                (void)safe_close(container->groups[i].fd);
+        container->n_groups = 0;
+        container->n_iova = 0;
+}
+
+static int container_new(Broker *broker, const char *tenant, const char *name, bool named, Container **ret)
+{
+        Container *container = calloc(1, sizeof(*container));
+
+        if (!container)
+                return -ENOMEM;
+        container->fd = -EBADF;
+        container->named = named;
+        (void)snprintf(container->tenant, sizeof(container->tenant), "%s", tenant);
+        (void)snprintf(container->name, sizeof(container->name), "%s", name);
+        make_key(container->key, container->tenant, container->name);
+        HASH_ADD_STR(broker->containers, key, container);
+        if (!container->hh.tbl) {
+                free(container);
+                return -ENOMEM;
+        }
+        *ret = container;
+        return 0;
+}
+
+static void container_gc(Broker *broker, Container *container)
+{
+        if (container->n_leases > 0)
+                return;
+        NOTIFY(broker, container_removed, container);
+        close_all(container);
+        HASH_DEL(broker->containers, container);
+        free(container);
+}
+
+int container_get(Broker *broker, const char *tenant, const char *name, const char *lease_id,
+                  unsigned backend, Container **ret)
+{
+        Container *container = broker_container(broker, tenant, name ?: lease_id);
+        bool added = false;
+        int r = 0;
+
+        if (container && (!name || !container->named))
+                return -EEXIST; /* of 2^48 ids, the one that a container has for a name */
+        if (!container) {
+                r = container_new(broker, tenant, name ?: lease_id, name != NULL, &container);
+                if (r < 0)
+                        return r;
+                added = true;
+        }
+        if (!container_in_use(broker, container, NULL)) {
+                /* Whatever it was before, nobody uses that any more. */
+                container->backend = backend;
+                container->lost = false;
+                if (container->fd < 0)
+                        r = broker->host->ops->context_open(broker->host, backend, &container->fd);
+        }
+        if (r < 0) {
+                if (added) {
+                        HASH_DEL(broker->containers, container);
+                        free(container);
+                }
+                return r;
+        }
+        container->n_leases++;
+        if (added)
+                NOTIFY(broker, container_added, container);
+        else
+                NOTIFY(broker, container_changed, container);
+        *ret = container;
+        return 0;
+}
+
+int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
+                      Container **ret)
+{
+        Container *container = broker_container(broker, tenant, name);
+        bool added = !container;
+        int r;
+
+        if (!container) {
+                r = container_new(broker, tenant, name, named, &container);
+                if (r < 0)
+                        return r;
+                container->backend = backend;
+                container->lost = true;
+        }
+        container->n_leases++;
+        if (added)
+                NOTIFY(broker, container_added, container);
+        *ret = container;
+        return 0;
+}
+
+Container *container_unref(Broker *broker, Container *container)
+{
+        if (!container)
+                return NULL;
+        container->n_leases--;
+        if (container->n_leases > 0)
+                NOTIFY(broker, container_changed, container);
+        else
+                container_gc(broker, container);
+        return NULL;
+}
+
+int container_group_fd(const Container *container, int number)
+{
+        for (size_t i = 0; i < container->n_groups; i++)
+                if (container->groups[i].number == number)
+                        return container->groups[i].fd;
+        return -EBADF;
+}
+
+int container_take_groups(Container *container, const Job *job, JobResult *result)
+{
+        for (size_t i = 0; i < job->n_groups; i++) {
+                if (result->group_fds[i] < 0)
+                        continue;
+                if (container->n_groups == CONTAINER_GROUPS_MAX)
+                        return -E2BIG;
+                container->groups[container->n_groups].number = job->groups[i].number;
+                container->groups[container->n_groups++].fd = TAKE_FD(result->group_fds[i]);
+        }
+        if (result->n_iova > 0) {
+                container->n_iova = result->n_iova;
+                memcpy(container->iova, result->iova, sizeof(container->iova));
+        }
+        return 0;
+}
+
+void container_delivered(Container *container)
+{
+        if (!container->named && container->backend == POLICY_BACKEND_IOMMUFD)
+                container->fd = safe_close(container->fd);
+}
+
+void container_release(Broker *broker, const Lease *lease, Job *job)
+{
+        const Container *container = lease->container;
+
+        job->backend = lease->backend;
+        for (size_t i = 0; i < container->n_groups; i++) {
+                if (needs_group(broker, container, container->groups[i].number) ||
+                    job->n_groups == JOB_DEVICES_MAX)
+                        continue;
+                job_group(job, container->groups[i].number)->fd = container->groups[i].fd;
+        }
+        if (!container_in_use(broker, container, lease))
+                job->context = container->fd;
+}
+
+void container_released(Container *container, const Job *job)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < container->n_groups; i++) {
+                bool given = false;
+
+                for (size_t k = 0; k < job->n_groups; k++)
+                        given |= job->groups[k].fd == container->groups[i].fd;
+                if (given)
+                        (void)safe_close(container->groups[i].fd);
+                else
+                        container->groups[kept++] = container->groups[i];
+        }
+        container->n_groups = kept;
+        if (job->context >= 0)
+                container->fd = safe_close(container->fd);
+        if (kept == 0)
+                container->n_iova = 0;
+}
