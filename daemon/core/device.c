@@ -60,7 +60,7 @@ DeviceFacts device_facts(const Device *device)
                 .group = info->group,
                 .numa_node = info->numa_node,
                 .physical_function = info->physical_function[0] ? info->physical_function : NULL,
-                .mdev_type = NULL,
+                .mdev_type = info->mdev_type[0] ? info->mdev_type : NULL,
                 .flr = device_has_function_reset(device),
         };
 }
@@ -93,8 +93,15 @@ bool device_blocks_group(const Device *device)
                !streq(driver, "pci-stub");
 }
 
+static bool is_pci(const Device *device)
+{
+        return streq(device->info.bus, "pci");
+}
+
 bool device_has_function_reset(const Device *device)
 {
+        if (!is_pci(device))
+                return true;
         for (size_t i = 0; i < device->info.n_reset_methods; i++) {
                 const char *method = device->info.reset_methods[i];
 
@@ -104,12 +111,17 @@ bool device_has_function_reset(const Device *device)
         return false;
 }
 
+bool device_reset_is_told(const Device *device)
+{
+        return is_pci(device);
+}
+
 bool device_reset_hits(const Device *device, const Device *other)
 {
         const char *path = device->info.path, *slash;
         size_t n;
 
-        if (!path || !other->info.path || device == other)
+        if (!is_pci(device) || !path || !other->info.path || device == other)
                 return false;
         slash = strrchr(path, '/');
         if (!slash || slash == path)

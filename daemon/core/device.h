@@ -67,8 +67,12 @@ bool device_set_state(Device *device, DeviceState state, const char *format, ...
  * none do (drivers/vfio, iommu core of Linux 6.12). */
 bool device_blocks_group(const Device *device);
 
-/* Has a reset that concerns this function alone: FLR, PM or a device-specific one. */
+/* Has a reset that concerns this function alone: FLR, PM or a device-specific one. On buses without bus resets every
+ * device has no other. */
 bool device_has_function_reset(const Device *device);
 
 /* Whether a bus reset of `device` resets `other`, another device, too: it sits on the same bus, or below it. */
 bool device_reset_hits(const Device *device, const Device *other);
+
+/* Whether its reset methods are known before it is open; else only VFIO_DEVICE_GET_INFO says if it has one. */
+bool device_reset_is_told(const Device *device);

@@ -24,11 +24,12 @@
 typedef struct DeviceInfo {
         char id[DEVICE_ID_MAX]; /* "0000:01:00.0" */
         char bus[32];           /* "pci" */
+        char mdev_type[64];     /* "mtty-2"; "" where this is no mdev */
         char description[DESCRIPTION_MAX];
-        char driver[DRIVER_NAME_MAX]; /* bound now, "" for none */
-        bool driver_is_vfio;          /* the driver makes it a VFIO device */
-        char vfio_driver
-                [DRIVER_NAME_MAX]; /* the best VFIO driver for it, loaded or not; "" where none is known */
+        char driver[DRIVER_NAME_MAX];      /* bound now, "" for none */
+        bool driver_is_vfio;               /* the driver makes it a VFIO device */
+        char vfio_driver[DRIVER_NAME_MAX]; /* the best for it, loaded or not; "" where none is known */
+        bool by_mdev;                      /* passed by the mdevs only that its VFIO driver makes of it */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;
         uint32_t class;      /* 24 bits */
         int group;           /* IOMMU group, -1 for none */

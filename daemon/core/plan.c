@@ -197,7 +197,7 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
  * drivers/pci/pci.c, Linux 6.12; seen with two devices behind one bridge). */
 bool broker_can_reset(Broker *broker, const Device *device)
 {
-        if (device_has_function_reset(device))
+        if (!device_reset_is_told(device) || device_has_function_reset(device))
                 return true;
         for (const Device *other = broker->devices; other; other = other->hh.next)
                 if (device_reset_hits(device, other))
@@ -323,6 +323,9 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 if (device->info.bridge)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Device %s is a bridge and cannot be passed.", id);
+                if (device->info.by_mdev)
+                        return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                                      "Device %s is passed by mediated devices only: make one of it.", id);
                 if (!device->group)
                         return refuse(
                                 refusal, RESULT_GROUP_NOT_VIABLE,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Driver binding through sysfs, for any bus that has driver_override. Runs in worker processes. */
+/* Driver binding through sysfs, for the buses that have driver_override (bus-table.c); on others a device keeps the
+ * driver that it has. Runs in worker processes. */
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
 
 static int write_attribute(const char *path, const char *value, char *ret_text)
@@ -26,6 +28,7 @@ static int write_attribute(const char *path, const char *value, char *ret_text)
 
 int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio)
 {
+        const BusFacts *facts = bus_facts(bus);
         char path[PATH_MAX], target[PATH_MAX];
         const char *base;
         struct stat st;
@@ -47,7 +50,11 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
 
         /* Each VFIO device has a device of class vfio-dev below it, whatever its driver is called. */
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);
-        *ret_is_vfio = ret[0] && (stat(path, &st) == 0 || strstr(ret, "vfio"));
+        if (facts && facts->by_mdev)
+                *ret_is_vfio = false;
+        else
+                *ret_is_vfio =
+                        ret[0] && (stat(path, &st) == 0 || strstr(ret, "vfio") || (facts && facts->ready));
         return 0;
 }
 
@@ -72,8 +79,14 @@ void driver_of_module(const char *bus, const char *module, char ret[static DRIVE
 
 static int set_override(const char *bus, const char *name, const char *driver, char *ret_text)
 {
+        const BusFacts *facts = bus_facts(bus);
         char path[PATH_MAX];
 
+        if (!facts || !facts->driver_override) {
+                (void)snprintf(ret_text, REASON_MAX,
+                               "a device on bus %s keeps its driver: no other can be chosen for it", bus);
+                return -EOPNOTSUPP;
+        }
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver_override", bus, name);
         return write_attribute(path, driver[0] ? driver : "\n", ret_text);
 }
@@ -124,8 +137,18 @@ static int move(const char *bus, const char *name, const char *driver, char *ret
 
 int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
 {
+        const BusFacts *facts = bus_facts(bus);
+        char now[DRIVER_NAME_MAX];
+        bool vfio;
         int r;
 
+        if (facts && facts->ready) {
+                r = driver_current(bus, name, now, &vfio);
+                if (r < 0)
+                        return r;
+                if (streq(now, driver))
+                        return 0;
+        }
         r = set_override(bus, name, driver, ret_text);
         if (r >= 0)
                 r = move(bus, name, driver, ret_text);

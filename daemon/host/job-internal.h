@@ -11,7 +11,7 @@ uint64_t job_now_usec(void);
 /* Writes the failure into the row; returns r. */
 int job_fail(JobDeviceResult *row, JobStep step, int r);
 
-/* The kernel's name of the device on its bus: what follows "BUS/" in the id of a device that is not PCI. */
+/* The kernel's name of the device on its bus. */
 const char *job_device_name(const JobDevice *device);
 
 /* Reads the driver into the row, as the one before or the one now. */

@@ -4,6 +4,7 @@
 
 #include <time.h>
 
+#include "daemon/host/bus-table.h"
 #include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/job-internal.h"
@@ -25,9 +26,7 @@ int job_fail(JobDeviceResult *row, JobStep step, int r)
 
 const char *job_device_name(const JobDevice *device)
 {
-        const char *slash = strchr(device->id, '/');
-
-        return slash ? slash + 1 : device->id;
+        return bus_device_name(device->bus, device->id);
 }
 
 int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)

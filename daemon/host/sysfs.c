@@ -1,25 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reads PCI devices from sysfs through sd-device, names them by the hardware database, and follows uevents. The monitor
+/* Reads devices from sysfs through sd-device, names them by the hardware database, and follows uevents. The monitor
  * hears udev's events, which come after the kernel's and after the rules have run; where no udevd runs it hears the
- * kernel's own. */
+ * kernel's own.
+ *
+ * A device is listed where it has an IOMMU group; an mdev always is (its group is made by VFIO, and not by every
+ * kernel); a device that is passed by mdevs only is listed as soon as its VFIO driver has it. */
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <systemd/sd-device.h>
 #include <systemd/sd-hwdb.h>
 
+#include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/modalias.h"
 #include "daemon/host/sysfs.h"
 
-#define SUBSYSTEM "pci"
+#define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
+#define AGAIN_USEC      (20 * USEC_PER_MSEC)
+#define GROUPS_PATH     "/sys/kernel/iommu_groups"
 
 struct Inventory {
         sd_device_monitor *monitor;
         sd_hwdb *hwdb; /* NULL where there is none */
         Modaliases *modaliases;
+        char other_buses[OTHER_BUSES_MAX][32];
+        size_t n_other_buses;
+        sd_event *event;
+        sd_event_source *again; /* looks at mdevs again whose type was not there yet */
         InventoryUpdate update;
         InventoryRemove remove;
         void *userdata;
@@ -105,11 +116,14 @@ static int read_group(DeviceInfo *info)
         return 0;
 }
 
+/* "Intel Corporation 82576 …", and where the database has nothing what there is of numbers or names. */
 static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
 {
-        const char *modalias, *key, *value, *vendor = NULL, *model = NULL;
+        const char *modalias = NULL, *key, *value, *vendor = NULL, *model = NULL;
 
-        if (inventory->hwdb && sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0) {
+        if (info->description[0])
+                return;
+        if (sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0 && inventory->hwdb) {
                 SD_HWDB_FOREACH_PROPERTY(inventory->hwdb, modalias, key, value)
                 {
                         if (streq(key, "ID_VENDOR_FROM_DATABASE"))
@@ -123,23 +137,57 @@ static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
         else if (vendor)
                 (void)snprintf(info->description, sizeof(info->description), "%s device %04x", vendor,
                                info->product);
-        else
+        else if (streq(info->bus, "pci"))
                 (void)snprintf(info->description, sizeof(info->description), "device %04x:%04x",
                                info->vendor, info->product);
+        else
+                (void)snprintf(info->description, sizeof(info->description), "%s device%s%s", info->bus,
+                               modalias ? " " : "", strempty(modalias));
 }
 
-/* vfio-pci takes every PCI device, so it is the answer where no list tells: a kernel without modules has none. */
+/* The bus's own VFIO driver takes every device, so it is the answer where no list tells: a kernel without modules has
+ * none. */
 static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo *info)
 {
         const char *modalias, *module = NULL;
 
         if (sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0)
                 module = modaliases_vfio_module(inventory->modaliases, modalias);
-        driver_of_module(SUBSYSTEM, module ?: "vfio_pci", info->vfio_driver);
+        if (module)
+                driver_of_module(info->bus, module, info->vfio_driver);
 }
 
-static int read_device(Inventory *inventory, sd_device *device, DeviceInfo *ret)
+static void read_pci(Inventory *inventory, sd_device *device, DeviceInfo *info)
 {
+        info->vendor = (uint16_t)read_number(device, "vendor", 0);
+        info->product = (uint16_t)read_number(device, "device", 0);
+        info->subsystem_vendor = (uint16_t)read_number(device, "subsystem_vendor", 0);
+        info->subsystem_product = (uint16_t)read_number(device, "subsystem_device", 0);
+        info->class = (uint32_t)read_number(device, "class", 0);
+        info->virtual_functions_max = (unsigned)read_number(device, "sriov_totalvfs", 0);
+        info->bridge = info->class >> 16 == 0x06;
+        read_link(info->path, "physfn", info->physical_function, sizeof(info->physical_function));
+        read_reset_methods(device, info);
+        read_vfio_driver(inventory, device, info);
+}
+
+static void read_mdev(sd_device *device, DeviceInfo *info)
+{
+        sd_device *parent;
+        const char *name, *type;
+
+        read_link(info->path, "mdev_type", info->mdev_type, sizeof(info->mdev_type));
+        if (sd_device_get_parent(device, &parent) < 0 || sd_device_get_sysname(parent, &name) < 0)
+                return;
+        info->numa_node = (int)read_number(parent, "numa_node", (uint64_t)-1);
+        if (sd_device_get_sysattr_value(device, "mdev_type/name", &type) < 0)
+                type = info->mdev_type;
+        (void)snprintf(info->description, sizeof(info->description), "%s of %s", type, name);
+}
+
+static int read_device(Inventory *inventory, sd_device *device, const char *bus, DeviceInfo *ret)
+{
+        const BusFacts *facts = bus_facts(bus);
         DeviceInfo info = { .group = -1, .numa_node = -1 };
         const char *name, *path;
         int r;
@@ -150,50 +198,96 @@ static int read_device(Inventory *inventory, sd_device *device, DeviceInfo *ret)
         r = sd_device_get_syspath(device, &path);
         if (r < 0)
                 return r;
-        if (strlen(name) >= sizeof(info.id))
-                return -ENAMETOOLONG;
+        r = bus_device_id(bus, name, info.id);
+        if (r < 0)
+                return r;
 
-        copy_string(info.id, sizeof(info.id), name);
-        copy_string(info.bus, sizeof(info.bus), SUBSYSTEM);
+        copy_string(info.bus, sizeof(info.bus), bus);
+        copy_string(info.vfio_driver, sizeof(info.vfio_driver), facts ? facts->vfio_driver : "");
+        info.by_mdev = facts && facts->by_mdev;
         info.path = strdup(path);
         if (!info.path)
                 return -ENOMEM;
-        info.vendor = (uint16_t)read_number(device, "vendor", 0);
-        info.product = (uint16_t)read_number(device, "device", 0);
-        info.subsystem_vendor = (uint16_t)read_number(device, "subsystem_vendor", 0);
-        info.subsystem_product = (uint16_t)read_number(device, "subsystem_device", 0);
-        info.class = (uint32_t)read_number(device, "class", 0);
         info.numa_node = (int)read_number(device, "numa_node", (uint64_t)-1);
-        info.virtual_functions_max = (unsigned)read_number(device, "sriov_totalvfs", 0);
-        info.bridge = info.class >> 16 == 0x06;
-        read_link(path, "physfn", info.physical_function, sizeof(info.physical_function));
-        read_reset_methods(device, &info);
+        if (streq(bus, "pci"))
+                read_pci(inventory, device, &info);
+        else if (streq(bus, "mdev"))
+                read_mdev(device, &info);
         describe(inventory, device, &info);
-        read_vfio_driver(inventory, device, &info);
-        r = driver_current(SUBSYSTEM, name, info.driver, &info.driver_is_vfio);
+        r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
         if (r >= 0)
                 r = read_group(&info);
         if (r < 0) {
                 device_info_done(&info);
                 return r;
         }
+        if (facts && facts->ready)
+                memcpy(info.vfio_driver, info.driver, sizeof(info.vfio_driver));
         *ret = info;
         return 0;
 }
 
+/* Whether the broker has to do with the device at all; cheap, since most have no group. */
+static bool is_listed(sd_device *device, const char *bus)
+{
+        const BusFacts *facts = bus_facts(bus);
+        char target[DRIVER_NAME_MAX];
+        const char *path;
+
+        if (sd_device_get_syspath(device, &path) < 0)
+                return false;
+        if (facts && facts->ready)
+                return true;
+        if (facts && facts->by_mdev) {
+                read_link(path, "driver", target, sizeof(target));
+                return streq(target, facts->vfio_driver);
+        }
+        read_link(path, "iommu_group", target, sizeof(target));
+        return target[0];
+}
+
+static int enumerate(Inventory *inventory, bool mdevs_only);
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        (void)enumerate(userdata, true);
+        return 0;
+}
+
+/* The kernel links an mdev to its type after the last event that it sends of it (mdev_device_create() in
+ * drivers/vfio/mdev/mdev_core.c, Linux 6.12), so that one who is quick does not find it. */
+static int look_again(Inventory *inventory)
+{
+        int r;
+
+        if (!inventory->again)
+                return sd_event_add_time_relative(inventory->event, &inventory->again, CLOCK_MONOTONIC,
+                                                  AGAIN_USEC, 0, on_again, inventory);
+        r = sd_event_source_set_time_relative(inventory->again, AGAIN_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(inventory->again, SD_EVENT_ONESHOT);
+}
+
 static int take_device(Inventory *inventory, sd_device *device)
 {
+        char id[DEVICE_ID_MAX];
+        const char *bus, *name;
         DeviceInfo info;
         int r;
 
-        r = read_device(inventory, device, &info);
-        if (r < 0)
-                return r;
-        if (info.group < 0) {
-                device_info_done(&info);
+        r = sd_device_get_subsystem(device, &bus);
+        if (r >= 0 && !is_listed(device, bus)) {
+                if (sd_device_get_sysname(device, &name) >= 0 && bus_device_id(bus, name, id) >= 0)
+                        inventory->remove(inventory->userdata, id);
                 return 0;
         }
-        r = inventory->update(inventory->userdata, &info);
+        if (r >= 0)
+                r = read_device(inventory, device, bus, &info);
+        if (r < 0)
+                return r;
+        if (streq(bus, "mdev") && !info.mdev_type[0])
+                r = look_again(inventory);
+        if (r >= 0)
+                r = inventory->update(inventory->userdata, &info);
         device_info_done(&info);
         return r;
 }
@@ -201,20 +295,23 @@ static int take_device(Inventory *inventory, sd_device *device)
 static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdata)
 {
         Inventory *inventory = userdata;
-        const char *name;
+        char id[DEVICE_ID_MAX];
+        const char *bus, *name;
         sd_device_action_t action;
 
-        if (sd_device_get_sysname(device, &name) < 0 || sd_device_get_action(device, &action) < 0)
+        if (sd_device_get_subsystem(device, &bus) < 0 || sd_device_get_sysname(device, &name) < 0 ||
+            sd_device_get_action(device, &action) < 0)
                 return 0;
         if (action == SD_DEVICE_REMOVE) {
-                inventory->remove(inventory->userdata, name);
+                if (bus_device_id(bus, name, id) >= 0)
+                        inventory->remove(inventory->userdata, id);
                 return 0;
         }
 
         {
                 /* The event's own sd_device may carry attributes read long before: look anew. */
                 sd_device *fresh = NULL;
-                int r = sd_device_new_from_subsystem_sysname(&fresh, SUBSYSTEM, name);
+                int r = sd_device_new_from_subsystem_sysname(&fresh, bus, name);
 
                 if (r >= 0)
                         (void)take_device(inventory, fresh);
@@ -223,7 +320,67 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
         return 0;
 }
 
-static int enumerate(Inventory *inventory)
+/* The buses of devices that have an IOMMU group and no row in the table. Which there are does not change: a bus is told
+ * to the IOMMU code when the kernel is built. */
+static void find_other_buses(Inventory *inventory)
+{
+        char path[PATH_MAX], bus[sizeof(inventory->other_buses[0])];
+        struct dirent *group, *device;
+        DIR *groups, *devices;
+
+        groups = opendir(GROUPS_PATH);
+        while (groups && (group = readdir(groups))) {
+                int n = snprintf(path, sizeof(path), GROUPS_PATH "/%s/devices", group->d_name);
+
+                devices = group->d_name[0] == '.' ? NULL : opendir(path);
+                while (devices && (device = readdir(devices))) {
+                        bool known;
+
+                        if (device->d_name[0] == '.')
+                                continue;
+                        (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", device->d_name);
+                        read_link(path, "subsystem", bus, sizeof(bus));
+                        known = !bus[0] || bus_facts(bus);
+                        for (size_t i = 0; i < inventory->n_other_buses; i++)
+                                known |= streq(inventory->other_buses[i], bus);
+                        if (!known && inventory->n_other_buses < OTHER_BUSES_MAX)
+                                memcpy(inventory->other_buses[inventory->n_other_buses++], bus, sizeof(bus));
+                }
+                if (devices)
+                        (void)closedir(devices);
+        }
+        if (groups)
+                (void)closedir(groups);
+}
+
+/* The buses that are looked at, one after the other; NULL past the last. */
+static const char *bus_at(const Inventory *inventory, size_t i)
+{
+        const BusFacts *facts = bus_facts_at(i);
+
+        if (facts)
+                return facts->name;
+        for (size_t n = 0;; n++)
+                if (!bus_facts_at(n))
+                        return i - n < inventory->n_other_buses ? inventory->other_buses[i - n] : NULL;
+}
+
+static int listen(Inventory *inventory, sd_event *event)
+{
+        int r;
+
+        r = sd_device_monitor_new(&inventory->monitor);
+        for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(inventory->monitor,
+                                                                         bus_at(inventory, i), NULL);
+        if (r >= 0)
+                r = sd_device_monitor_attach_event(inventory->monitor, event);
+        if (r >= 0)
+                r = sd_device_monitor_start(inventory->monitor, on_event, inventory);
+        return r;
+}
+
+static int enumerate(Inventory *inventory, bool mdevs_only)
 {
         sd_device_enumerator *enumerator = NULL;
         sd_device *device;
@@ -233,14 +390,15 @@ static int enumerate(Inventory *inventory)
         if (r < 0)
                 return r;
         r = sd_device_enumerator_allow_uninitialized(enumerator);
-        if (r >= 0)
-                r = sd_device_enumerator_add_match_subsystem(enumerator, SUBSYSTEM, 1);
+        for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
+                if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
+                        r = sd_device_enumerator_add_match_subsystem(enumerator, bus_at(inventory, i), 1);
         if (r >= 0)
                 for (device = sd_device_enumerator_get_device_first(enumerator); device && r >= 0;
                      device = sd_device_enumerator_get_device_next(enumerator)) {
                         r = take_device(inventory, device);
-                        if (r == -ENOENT || r == -ENODEV)
-                                r = 0; /* it went while it was read; its event follows */
+                        if (r == -ENOENT || r == -ENODEV || r == -ENAMETOOLONG)
+                                r = 0; /* it went while it was read, its event follows; or has no id */
                 }
         sd_device_enumerator_unref(enumerator);
         return r;
@@ -257,24 +415,17 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
         inventory->update = update;
         inventory->remove = remove;
         inventory->userdata = userdata;
+        inventory->event = sd_event_ref(event);
         (void)sd_hwdb_new(&inventory->hwdb);
         r = modaliases_new(NULL, &inventory->modaliases);
         if (r < 0)
                 return r;
 
-        r = sd_device_monitor_new(&inventory->monitor);
+        find_other_buses(inventory);
+        r = listen(inventory, event);
         if (r < 0)
                 return r;
-        r = sd_device_monitor_filter_add_match_subsystem_devtype(inventory->monitor, SUBSYSTEM, NULL);
-        if (r < 0)
-                return r;
-        r = sd_device_monitor_attach_event(inventory->monitor, event);
-        if (r < 0)
-                return r;
-        r = sd_device_monitor_start(inventory->monitor, on_event, inventory);
-        if (r < 0)
-                return r;
-        r = enumerate(inventory);
+        r = enumerate(inventory, false);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(inventory);
@@ -286,6 +437,8 @@ Inventory *inventory_free(Inventory *inventory)
         if (!inventory)
                 return NULL;
         sd_device_monitor_unref(inventory->monitor);
+        sd_event_source_disable_unref(inventory->again);
+        sd_event_unref(inventory->event);
         sd_hwdb_unref(inventory->hwdb);
         modaliases_free(inventory->modaliases);
         free(inventory);

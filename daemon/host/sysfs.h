@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The inventory: every PCI device that has an IOMMU group or could be given one, read once through sd-device and kept
- * current by uevents. Nothing is read again for a request. Event loop only. */
+/* The inventory: every device that has an IOMMU group, on whatever bus, and every mdev, read once through sd-device and
+ * kept current by uevents. Nothing is read again for a request. Event loop only. */
 
 #include <systemd/sd-event.h>
 

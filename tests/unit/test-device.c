@@ -146,6 +146,28 @@ static void test_function_reset(void **state)
         device_free(device);
 }
 
+/* Only PCI has bus resets; elsewhere each device has its own, of which VFIO alone knows. */
+static void test_other_buses(void **state)
+{
+        Device *device = make_device("d", "", false), *other = make_device("e", "", false);
+
+        device->info.path = strdup("/sys/devices/virtual/mtty/mtty/d");
+        other->info.path = strdup("/sys/devices/virtual/mtty/mtty/e");
+        device->info.n_reset_methods = 0;
+        assert_false(device_has_function_reset(device));
+        assert_true(device_reset_hits(device, other));
+        assert_true(device_reset_is_told(device));
+        strcpy(device->info.bus, "mdev");
+        strcpy(device->info.mdev_type, "mtty-2");
+        assert_true(device_has_function_reset(device));
+        assert_false(device_reset_hits(device, other));
+        assert_false(device_reset_is_told(device));
+        assert_string_equal(device_facts(device).mdev_type, "mtty-2");
+        assert_null(device_facts(other).mdev_type);
+        device_free(other);
+        device_free(device);
+}
+
 /* A bus reset hits what is on the same bus or below it, and nothing on a root bus. */
 static void test_reset_hits(void **state)
 {
@@ -194,7 +216,7 @@ int main(void)
                 cmocka_unit_test(test_state_names),  cmocka_unit_test(test_new),
                 cmocka_unit_test(test_set_state),    cmocka_unit_test(test_facts),
                 cmocka_unit_test(test_blocks_group), cmocka_unit_test(test_function_reset),
-                cmocka_unit_test(test_reset_hits),
+                cmocka_unit_test(test_other_buses),  cmocka_unit_test(test_reset_hits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

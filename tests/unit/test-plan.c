@@ -238,13 +238,17 @@ static void test_machine(void **state)
         (void)GRANT(core, vmm, { D1, "0000:04:00.0" });
 
         device = core_device(core, D3, 3, "whatever");
-        strcpy(device->info.bus, "platform");
-        strcpy(device->info.vfio_driver, "");
+        strcpy(device->info.bus, "host1x-context");
+        device->info.vfio_driver[0] = 0;
+        assert_non_null(strstr(REFUSED(core, RESULT_DRIVER_BIND_FAILED, vmm, { D3 }),
+                               "No VFIO driver is known for device " D3 " on bus host1x-context"));
+        device->info.by_mdev = true;
         assert_non_null(
-                strstr(REFUSED(core, RESULT_DRIVER_BIND_FAILED, vmm, { D3 }), "No VFIO driver is known"));
-        core_set_policy(core, POLICY_HEAD "[device bus:platform]\ndriver = vfio-platform\n");
+                strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, vmm, { D3 }), "mediated devices only"));
+        device->info.by_mdev = false;
+        core_set_policy(core, POLICY_HEAD "[device bus:host1x-context]\ndriver = vfio-x\n");
         (void)GRANT(core, vmm, { D3 });
-        assert_string_equal(device->info.driver, "vfio-platform");
+        assert_string_equal(device->info.driver, "vfio-x");
 }
 
 /* The driver to bind: what policy says, else the one of VFIO that it is on, else the best one known. */

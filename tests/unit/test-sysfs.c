@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* daemon/host/sysfs.c and bus-table.c on a sysfs that umockdev makes: one device of each bus that VFIO knows, as the
+ * kernel lays them out. The test runs with libumockdev's preload library, which puts its folder in the place of /sys. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <sys/stat.h>
+#include <umockdev.h>
+
+#include "daemon/host/bus-table.h"
+#include "daemon/host/driver.h"
+#include "daemon/host/sysfs.h"
+
+#define UUID      "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+#define INFOS_MAX 16
+#define DEVICES   "/sys/devices/"
+
+typedef struct Machine {
+        UMockdevTestbed *bed;
+        sd_event *event;
+        Inventory *inventory;
+        DeviceInfo infos[INFOS_MAX]; /* as last told, by id; id "" where it was removed */
+        size_t n_infos;
+        unsigned n_updates, n_removes;
+} Machine;
+
+static DeviceInfo *find(Machine *machine, const char *id)
+{
+        for (size_t i = 0; i < machine->n_infos; i++)
+                if (streq(machine->infos[i].id, id))
+                        return machine->infos + i;
+        return NULL;
+}
+
+static int on_update(void *userdata, DeviceInfo *info)
+{
+        Machine *machine = userdata;
+        DeviceInfo *known = find(machine, info->id);
+
+        machine->n_updates++;
+        if (!known) {
+                assert_true(machine->n_infos < INFOS_MAX);
+                known = machine->infos + machine->n_infos++;
+        } else
+                device_info_done(known);
+        *known = *info;
+        *info = (DeviceInfo){};
+        return 0;
+}
+
+static void on_remove(void *userdata, const char *id)
+{
+        Machine *machine = userdata;
+        DeviceInfo *known = find(machine, id);
+
+        machine->n_removes++;
+        if (!known)
+                return;
+        device_info_done(known);
+        *known = machine->infos[--machine->n_infos];
+}
+
+/* --- the mocked machine --- */
+
+static void make_folders(Machine *machine, const char *path)
+{
+        _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *full = NULL;
+
+        assert_true(asprintf(&full, "%s%s", root, path) > 0);
+        umockdev_testbed_disable(machine->bed);
+        for (char *p = full + strlen(root) + 1; *p; p++)
+                if (*p == '/') {
+                        *p = 0;
+                        (void)mkdir(full, 0755);
+                        *p = '/';
+                }
+        umockdev_testbed_enable(machine->bed);
+}
+
+/* A symbolic link below the root, its target absolute in the mocked machine: made relative, as sysfs does. */
+static void make_link(Machine *machine, const char *path, const char *target)
+{
+        _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *full = NULL;
+        char relative[512] = "";
+
+        make_folders(machine, path);
+        for (const char *p = path + 1; (p = strchr(p, '/')); p++)
+                strcat(relative, "../");
+        strcat(relative, target + 1);
+        assert_true(asprintf(&full, "%s%s", root, path) > 0);
+        umockdev_testbed_disable(machine->bed);
+        (void)unlink(full);
+        if (symlink(relative, full) < 0)
+                fail_msg("%s -> %s: %m", full, relative);
+        umockdev_testbed_enable(machine->bed);
+}
+
+static void set_driver(Machine *machine, const char *path, const char *bus, const char *driver)
+{
+        char link[512], target[512];
+
+        (void)snprintf(link, sizeof(link), DEVICES "%s/driver", path);
+        (void)snprintf(target, sizeof(target), "/sys/bus/%s/drivers/%s", bus, driver);
+        make_link(machine, link, target);
+}
+
+static void set_group(Machine *machine, const char *path, int group)
+{
+        char link[512], target[512];
+
+        (void)snprintf(link, sizeof(link), DEVICES "%s/iommu_group", path);
+        (void)snprintf(target, sizeof(target), "/sys/kernel/iommu_groups/%d", group);
+        make_link(machine, link, target);
+        (void)snprintf(link, sizeof(link), "/sys/kernel/iommu_groups/%d/devices/%s", group,
+                       strrchr(path, '/') + 1);
+        (void)snprintf(target, sizeof(target), DEVICES "%s", path);
+        make_link(machine, link, target);
+}
+
+/* `path` below /sys/devices; group -1 for none, driver "" for none. */
+static void add(Machine *machine, const char *path, const char *bus, const char *driver, int group,
+                const char *attributes)
+{
+        _cleanup_free_ char *text = NULL;
+        char link[512], target[512];
+
+        assert_true(asprintf(&text, "P: /devices/%s\nE: SUBSYSTEM=%s\n%s\n", path, bus, attributes) > 0);
+        assert_true(umockdev_testbed_add_from_string(machine->bed, text, NULL));
+        (void)snprintf(link, sizeof(link), DEVICES "%s/subsystem", path);
+        (void)snprintf(target, sizeof(target), "/sys/bus/%s", bus);
+        make_link(machine, link, target);
+        (void)snprintf(link, sizeof(link), "/sys/bus/%s/devices/%s", bus, strrchr(path, '/') + 1);
+        (void)snprintf(target, sizeof(target), DEVICES "%s", path);
+        make_link(machine, link, target);
+        if (driver[0])
+                set_driver(machine, path, bus, driver);
+        if (group >= 0)
+                set_group(machine, path, group);
+}
+
+static int setup(void **state)
+{
+        Machine *machine = calloc(1, sizeof(*machine));
+
+        assert_non_null(machine);
+        machine->bed = umockdev_testbed_new();
+        assert_int_equal(sd_event_new(&machine->event), 0);
+        *state = machine;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        Machine *machine = *state;
+
+        inventory_free(machine->inventory);
+        for (size_t i = 0; i < machine->n_infos; i++)
+                device_info_done(machine->infos + i);
+        sd_event_unref(machine->event);
+        g_object_unref(machine->bed);
+        free(machine);
+        return 0;
+}
+
+static void start(Machine *machine)
+{
+        assert_int_equal(inventory_new(machine->event, on_update, on_remove, machine, &machine->inventory),
+                         0);
+}
+
+/* Runs the loop until `*count` is `wanted`. */
+static void run_until(Machine *machine, const unsigned *count, unsigned wanted)
+{
+        for (unsigned i = 0; *count < wanted; i++) {
+                assert_true(i < 100);
+                assert_true(sd_event_run(machine->event, 5 * USEC_PER_SEC) > 0);
+        }
+}
+
+/* --- the tests --- */
+
+static const struct Case {
+        const char *path, *bus, *driver;
+        int group;
+        const char *attributes, *id, *vfio_driver, *description;
+        bool is_vfio, by_mdev;
+} cases[] = {
+        { "pci0000:00/0000:00:02.0", "pci", "igb", 1,
+          "A: vendor=0x8086\nA: device=0x10c9\nA: class=0x020000\nA: numa_node=1\nA: "
+          "reset_method=flr bus\n",
+          "0000:00:02.0", "vfio-pci", "device 8086:10c9", false, false },
+        { "virtual/mtty/mtty/" UUID, "mdev", "mtty", 2, "", UUID, "mtty", "Dual port serial of mtty", true,
+          false },
+        { "platform/fe5c0000.dma", "platform", "vfio-platform", 3, "A: modalias=of:NdmaT(null)Carm,pl330\n",
+          "platform/fe5c0000.dma", "vfio-platform", "platform device of:NdmaT(null)Carm,pl330", true,
+          false },
+        { "platform/bus/2b1f0000.mmu-dma", "amba", "", 4, "", "amba/2b1f0000.mmu-dma", "vfio-amba",
+          "amba device", false, false },
+        { "platform/80c000000.fsl-mc/dprc.1/dprc.2", "fsl-mc", "fsl_mc_dprc", 5,
+          "A: modalias=fsl-mc:v00001957ddprc\n", "fsl-mc/dprc.2", "vfio-fsl-mc",
+          "fsl-mc device fsl-mc:v00001957ddprc", false, false },
+        { "platform/cdx/cdx-00:00", "cdx", "vfio-cdx", 6, "", "cdx/cdx-00:00", "vfio-cdx", "cdx device",
+          true, false },
+        { "css0/0.0.0313", "css", "vfio_ccw", -1, "A: modalias=css:t0\n", "css/0.0.0313", "vfio_ccw",
+          "css device css:t0", false, true },
+        { "ap/card03/03.0005", "ap", "vfio_ap", -1, "", "ap/03.0005", "vfio_ap", "ap device", false, true },
+        { "platform/host1x/host1x-ctx.0", "host1x-context", "", 7, "", "host1x-context/host1x-ctx.0", "",
+          "host1x-context device", false, false },
+};
+
+static void add_all(Machine *machine)
+{
+        add(machine, "virtual/mtty/mtty", "mtty", "", -1,
+            "A: numa_node=1\nA: mdev_supported_types/mtty-2/name=Dual port serial\n");
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                add(machine, cases[i].path, cases[i].bus, cases[i].driver, cases[i].group,
+                    cases[i].attributes);
+        make_link(machine, DEVICES "virtual/mtty/mtty/" UUID "/mdev_type",
+                  DEVICES "virtual/mtty/mtty/mdev_supported_types/mtty-2");
+
+        /* Such as the broker has nothing to do with. */
+        add(machine, "pci0000:00/0000:00:1f.0", "pci", "lpc_ich", -1, "");
+        add(machine, "platform/serial8250", "platform", "serial8250", -1, "");
+        add(machine, "css0/0.0.0314", "css", "io_subchannel", -1, "");
+        add(machine, "css0/0.0.0314/0.0.3f00", "ccw", "dasd-eckd", -1, "");
+        add(machine, "ap/card03/03.0006", "ap", "cex4queue", -1, "");
+}
+
+/* One device of each bus: its id, driver, best VFIO driver, group, description; and nothing else. */
+static void test_each_bus(void **state)
+{
+        Machine *machine = *state;
+
+        add_all(machine);
+        start(machine);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const struct Case *c = cases + i;
+                const DeviceInfo *info = find(machine, c->id);
+
+                if (!info)
+                        fail_msg("%s is not listed", c->id);
+                assert_string_equal(info->bus, c->bus);
+                assert_string_equal(info->driver, c->driver);
+                assert_string_equal(info->vfio_driver, c->vfio_driver);
+                assert_string_equal(info->description, c->description);
+                assert_int_equal(info->group, c->group);
+                assert_int_equal(info->driver_is_vfio, c->is_vfio);
+                assert_int_equal(info->by_mdev, c->by_mdev);
+                assert_string_equal(bus_device_name(c->bus, info->id), strrchr(c->path, '/') + 1);
+        }
+        assert_int_equal(machine->n_infos, ELEMENTSOF(cases));
+        assert_int_equal(machine->n_updates, ELEMENTSOF(cases));
+
+        assert_int_equal(find(machine, "0000:00:02.0")->numa_node, 1);
+        assert_int_equal(find(machine, "0000:00:02.0")->n_reset_methods, 2);
+        assert_int_equal(find(machine, UUID)->numa_node, 1); /* its parent's */
+        assert_string_equal(find(machine, UUID)->mdev_type, "mtty-2");
+        assert_string_equal(find(machine, "cdx/cdx-00:00")->mdev_type, "");
+}
+
+/* Events of each bus, one without a row among them: a device that gets a VFIO driver, and one that goes. */
+static void test_events(void **state)
+{
+        static const char *const ids[] = { "fsl-mc/dprc.2", "host1x-context/host1x-ctx.0", "0000:00:02.0" };
+        Machine *machine = *state;
+
+        add_all(machine);
+        start(machine);
+        machine->n_removes = 0;
+        for (size_t k = 0; k < ELEMENTSOF(ids); k++)
+                for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                        char path[512];
+
+                        if (!streq(cases[i].id, ids[k]))
+                                continue;
+                        (void)snprintf(path, sizeof(path), DEVICES "%s", cases[i].path);
+                        set_driver(machine, cases[i].path, cases[i].bus, "vfio-something");
+                        umockdev_testbed_uevent(machine->bed, path, "bind");
+                        run_until(machine, &machine->n_updates, (unsigned)(ELEMENTSOF(cases) + k + 1));
+                        assert_string_equal(find(machine, ids[k])->driver, "vfio-something");
+                        assert_true(find(machine, ids[k])->driver_is_vfio);
+                }
+        for (size_t k = 0; k < ELEMENTSOF(ids); k++)
+                for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                        char path[512];
+
+                        if (!streq(cases[i].id, ids[k]))
+                                continue;
+                        (void)snprintf(path, sizeof(path), DEVICES "%s", cases[i].path);
+                        umockdev_testbed_uevent(machine->bed, path, "remove");
+                        run_until(machine, &machine->n_removes, (unsigned)k + 1);
+                        assert_null(find(machine, ids[k]));
+                }
+        assert_int_equal(machine->n_infos, ELEMENTSOF(cases) - ELEMENTSOF(ids));
+}
+
+/* A subchannel comes into the list with its VFIO driver, and leaves it with that. */
+static void test_by_mdev(void **state)
+{
+        Machine *machine = *state;
+
+        add_all(machine);
+        start(machine);
+        machine->n_removes = 0;
+        assert_null(find(machine, "css/0.0.0314"));
+        set_driver(machine, "css0/0.0.0314", "css", "vfio_ccw");
+        umockdev_testbed_uevent(machine->bed, DEVICES "css0/0.0.0314", "bind");
+        run_until(machine, &machine->n_updates, ELEMENTSOF(cases) + 1);
+        assert_non_null(find(machine, "css/0.0.0314"));
+        set_driver(machine, "css0/0.0.0314", "css", "io_subchannel");
+        umockdev_testbed_uevent(machine->bed, DEVICES "css0/0.0.0314", "bind");
+        run_until(machine, &machine->n_removes, 1);
+        assert_null(find(machine, "css/0.0.0314"));
+}
+
+/* An mdev whose link to its type is not there at its last event gets its type all the same. */
+static void test_late_type(void **state)
+{
+        Machine *machine = *state;
+
+        add(machine, "virtual/mtty/mtty", "mtty", "", -1, "");
+        add(machine, "virtual/mtty/mtty/" UUID, "mdev", "mtty", -1, ""); /* as where VFIO has no groups */
+        start(machine);
+        assert_int_equal(machine->n_updates, 1);
+        assert_string_equal(find(machine, UUID)->mdev_type, "");
+        make_link(machine, DEVICES "virtual/mtty/mtty/" UUID "/mdev_type",
+                  DEVICES "virtual/mtty/mtty/mdev_supported_types/mtty-1");
+        run_until(machine, &machine->n_updates, 2);
+        assert_string_equal(find(machine, UUID)->mdev_type, "mtty-1");
+}
+
+/* Which drivers can be bound: by driver_override only, and where there is none the driver stays. */
+static void test_bind(void **state)
+{
+        Machine *machine = *state;
+        char text[REASON_MAX];
+
+        add_all(machine);
+        add(machine, "platform/dma.1", "platform", "pl330", 9, "A: driver_override=(null)\n");
+        make_folders(machine, "/sys/bus/platform/drivers/pl330/");
+
+        assert_int_equal(driver_bind("mdev", UUID, "mtty", text), 0);
+        assert_int_equal(driver_bind("mdev", UUID, "vfio_mdev", text), -EOPNOTSUPP);
+        assert_non_null(strstr(text, "bus mdev"));
+        assert_int_equal(driver_restore("mdev", UUID, "", text), -EOPNOTSUPP);
+        assert_int_equal(driver_bind("ap", "03.0005", "vfio_ap", text), -EOPNOTSUPP);
+        assert_int_equal(driver_bind("host1x-context", "host1x-ctx.0", "vfio-x", text), -EOPNOTSUPP);
+        assert_non_null(strstr(text, "bus host1x-context"));
+        /* The mocked kernel cannot probe; that it is asked to comes after the override was written. */
+        assert_int_equal(driver_bind("platform", "dma.1", "vfio-platform", text), -ENOENT);
+        assert_non_null(strstr(text, "/sys/bus/platform/drivers_probe"));
+        {
+                _cleanup_(fclosep) FILE *f = fopen("/sys/bus/platform/devices/dma.1/driver_override", "re");
+                char line[64];
+
+                assert_non_null(f);
+                assert_non_null(fgets(line, sizeof(line), f));
+                assert_string_equal(line, "vfio-platform");
+        }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(each_bus), TEST(events), TEST(by_mdev), TEST(late_type), TEST(bind),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
