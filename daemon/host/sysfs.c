@@ -16,8 +16,10 @@
 
 #include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
+#include "daemon/host/iommufd.h"
 #include "daemon/host/modalias.h"
 #include "daemon/host/sysfs.h"
+#include "daemon/host/vfio.h"
 
 #define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
@@ -221,6 +223,7 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
                 device_info_done(&info);
                 return r;
         }
+        info.iommufd = info.driver_is_vfio ? vfio_has_cdev(bus, name) : access(IOMMUFD_PATH, F_OK) == 0;
         if (facts && facts->ready)
                 memcpy(info.vfio_driver, info.driver, sizeof(info.vfio_driver));
         *ret = info;

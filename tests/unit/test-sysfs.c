@@ -203,8 +203,8 @@ static const struct Case {
         { "platform/80c000000.fsl-mc/dprc.1/dprc.2", "fsl-mc", "fsl_mc_dprc", 5,
           "A: modalias=fsl-mc:v00001957ddprc\n", "fsl-mc/dprc.2", "vfio-fsl-mc",
           "fsl-mc device fsl-mc:v00001957ddprc", false, false },
-        { "platform/cdx/cdx-00:00", "cdx", "vfio-cdx", 6, "", "cdx/cdx-00:00", "vfio-cdx", "cdx device",
-          true, false },
+        { "platform/cdx/cdx-00:00", "cdx", "vfio-cdx", 6, "A: vfio-dev/vfio3/dev=240:3\n", "cdx/cdx-00:00",
+          "vfio-cdx", "cdx device", true, false },
         { "css0/0.0.0313", "css", "vfio_ccw", -1, "A: modalias=css:t0\n", "css/0.0.0313", "vfio_ccw",
           "css device css:t0", false, true },
         { "ap/card03/03.0005", "ap", "vfio_ap", -1, "", "ap/03.0005", "vfio_ap", "ap device", false, true },
@@ -255,6 +255,9 @@ static void test_each_bus(void **state)
         assert_int_equal(machine->n_infos, ELEMENTSOF(cases));
         assert_int_equal(machine->n_updates, ELEMENTSOF(cases));
 
+        /* A cdev tells that a device on VFIO is for iommufd; the mocked machine has no /dev/iommu for the others. */
+        for (size_t i = 0; i < machine->n_infos; i++)
+                assert_int_equal(machine->infos[i].iommufd, streq(machine->infos[i].id, "cdx/cdx-00:00"));
         assert_int_equal(find(machine, "0000:00:02.0")->numa_node, 1);
         assert_int_equal(find(machine, "0000:00:02.0")->n_reset_methods, 2);
         assert_int_equal(find(machine, UUID)->numa_node, 1); /* its parent's */
