@@ -67,7 +67,8 @@ static int check_fd(struct vfiobroker *broker, const char *kind, const char *id,
         if (flags < 0 || fstat(fd, &st) < 0)
                 return -errno;
 
-        if (!S_ISCHR(st.st_mode))
+        /* A device of the group backend is no file of any type: an anonymous inode. */
+        if (!S_ISCHR(st.st_mode) && !(strcmp(kind, "device") == 0 && (st.st_mode & S_IFMT) == 0))
                 return broker_error(broker, EPROTO,
                                     "The broker sent something that is no device node as %s %s", kind, id);
         if ((flags & O_ACCMODE) != O_RDWR || (flags & O_PATH))

@@ -123,6 +123,7 @@ static int split(Lease *lease, Device *const *devices, size_t n, Lease **ret)
         part->container->n_leases++;
         for (size_t i = 0; i < n; i++)
                 put_device(part, devices[i], false);
+        NOTIFY(broker, lease_added, part);
         r = lease_put_record(part);
         if (r < 0) {
                 for (size_t i = 0; i < n; i++)
@@ -182,7 +183,6 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                 (void)device_set_state(devices[i], DEVICE_RECLAIMING, "taken out of its lease");
                 broker_device_notify(devices[i], broker);
         }
-        NOTIFY(broker, lease_added, part);
         NOTIFY(broker, lease_changed, lease);
         NOTIFY(broker, container_changed, lease->container);
         broker_event(broker, EVENT_ENDED, part, devices[0], end_reason_to_string(part->end_reason),

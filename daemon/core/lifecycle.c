@@ -380,7 +380,12 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 holder_unref(broker, holder);
                 return -ENOMEM;
         }
-        r = container_get(broker, tenant->name, plan.container, lease->id, plan.backend, &container);
+        if (plan.target) {
+                container = plan.target->container;
+                container->n_leases++;
+                r = 0;
+        } else
+                r = container_get(broker, tenant->name, plan.container, lease->id, plan.backend, &container);
         if (r < 0) {
                 holder_unref(broker, holder);
                 free(lease);

@@ -152,6 +152,42 @@ static void check_lease(Core *core, const Lease *lease)
                     unsettled); /* those that went since are settled when it is put next */
 }
 
+/* Whether a lease that is not over has a device of the group in the container. */
+static bool needs(const Broker *broker, const Container *container, int number)
+{
+        for (const Lease *lease = broker->leases; lease; lease = lease->hh.next)
+                for (size_t i = 0; lease->container == container && i < lease->n_devices; i++)
+                        if (!lease->settled[i] && lease->devices[i]->info.group == number)
+                                return true;
+        return false;
+}
+
+static void check_container(Core *core, const Container *container)
+{
+        unsigned n = 0, live = 0;
+
+        for (const Lease *lease = core->broker->leases; lease; lease = lease->hh.next) {
+                if (lease->container != container)
+                        continue;
+                n++;
+                live += lease->state != LEASE_RECLAIMING;
+                assert_int_equal(lease->backend, container->backend);
+                assert_string_equal(lease->tenant->name, container->tenant);
+                assert_true(container->named || streq(container->name, lease->id) || n > 1 ||
+                            lease->state == LEASE_RECLAIMING || lease->target);
+        }
+        assert_int_equal(container->n_leases, n);
+        assert_true(n > 0);
+        for (size_t i = 0; i < container->n_groups; i++) {
+                assert_true(needs(core->broker, container, container->groups[i].number));
+                assert_true(container->groups[i].fd >= 0);
+        }
+        if (live > 0 && container->named && !container->lost)
+                assert_true(container->fd >= 0);
+        if (live == 0 && core->fake->job_start_error == 0)
+                assert_int_equal(container->n_groups, 0);
+}
+
 static void check_tenant(const Tenant *tenant)
 {
         unsigned n = 0, devices = 0;
@@ -206,7 +242,7 @@ void core_check(Core *core)
 {
         Broker *broker = core->broker;
         unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
-        int devices = 0, groups = 0, tenants = 0;
+        int devices = 0, groups = 0, tenants = 0, containers = 0;
         uint64_t memlock = 0;
         Holder *holder;
 
@@ -227,6 +263,9 @@ void core_check(Core *core)
                 stranded += lease->stranded > 0;
                 watches += lease->watch != NULL;
         }
+        for (Container *container = broker->containers; container;
+             container = container->hh.next, containers++)
+                check_container(core, container);
         DL_FOREACH(broker->holders, holder)
                 check_holder(core, holder);
 
@@ -240,6 +279,7 @@ void core_check(Core *core)
         assert_int_equal(core->n_groups, groups);
         assert_int_equal(core->n_tenants, tenants);
         assert_int_equal(core->n_leases, leases);
+        assert_int_equal(core->n_containers, containers);
         for (StoredLease *stored = core->leases; stored; stored = stored->hh.next, records++)
                 assert_non_null(broker_lease(broker, stored->record.id));
         if (!core->record_failed)

@@ -279,6 +279,20 @@ static void lease_removed(void *userdata, Lease *lease)
         core->n_leases--;
 }
 
+static void container_added(void *userdata, Container *container)
+{
+        Core *core = userdata;
+
+        core->n_containers++;
+}
+
+static void container_removed(void *userdata, Container *container)
+{
+        Core *core = userdata;
+
+        core->n_containers--;
+}
+
 static void tenant_added(void *userdata, Tenant *tenant)
 {
         Core *core = userdata;
@@ -327,6 +341,8 @@ static const BrokerObserver observer = {
         .lease_changed = lease_changed,
         .lease_ended = lease_ended,
         .lease_removed = lease_removed,
+        .container_added = container_added,
+        .container_removed = container_removed,
         .tenant_added = tenant_added,
         .tenant_changed = tenant_changed,
         .tenant_removed = tenant_removed,
@@ -375,7 +391,7 @@ static void on_driver(void *userdata, const FakeDevice *fake_device)
 /* `policy` is taken over. */
 static void start_broker(Core *core, Policy *policy)
 {
-        core->n_devices = core->n_groups = core->n_tenants = core->n_leases = 0;
+        core->n_devices = core->n_groups = core->n_tenants = core->n_leases = core->n_containers = 0;
         assert_int_equal(broker_new(&core->fake->host, &store, core, policy, &core->broker), 0);
         for (Tenant *tenant = core->broker->tenants; tenant; tenant = tenant->hh.next)
                 core->n_tenants++;
@@ -544,9 +560,35 @@ static void make_request(const Ask *ask, AcquireRequest *ret)
                 .container = ask->container,
                 .label = ask->label,
                 .wait_usec = ask->wait,
+                .target = ask->lease,
         };
         while (ret->n_devices < ELEMENTSOF(ask->devices) && ask->devices[ret->n_devices])
                 ret->n_devices++;
+}
+
+int core_reissue(Core *core, Lease *lease, Answer *answer)
+{
+        Refusal refusal = {};
+        int r;
+
+        r = broker_lease_reissue(core->broker, lease, acquire_done, answer, &refusal);
+        assert_int_equal(answer->n_calls, 0);
+        answer->code = refusal.code;
+        (void)snprintf(answer->text, sizeof(answer->text), "%s", refusal.text);
+        return r;
+}
+
+/* broker_lease_add(). */
+static int add(Core *core, const AcquireRequest *request, Answer *answer)
+{
+        Refusal refusal = {};
+        int r;
+
+        r = broker_lease_add(core->broker, request, acquire_done, answer, &refusal);
+        assert_int_equal(answer->n_calls, 0);
+        answer->code = refusal.code;
+        (void)snprintf(answer->text, sizeof(answer->text), "%s", refusal.text);
+        return r;
 }
 
 int core_ask(Core *core, const Ask *ask, Answer *answer)
@@ -557,6 +599,8 @@ int core_ask(Core *core, const Ask *ask, Answer *answer)
         int r;
 
         make_request(ask, &request);
+        if (ask->lease)
+                return add(core, &request, answer);
         r = broker_acquire(core->broker, &request, acquire_done, answer, &refusal, &lease);
         assert_int_equal(answer->n_calls, 0);
         answer->code = refusal.code;

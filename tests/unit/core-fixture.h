@@ -65,7 +65,7 @@ typedef struct Core {
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];
-        int n_devices, n_groups, n_tenants, n_leases; /* told to be added, minus those told to be removed */
+        int n_devices, n_groups, n_tenants, n_leases, n_containers; /* told to be added, minus those told to be removed */
         unsigned n_ended;
         EndReason last_end;
         unsigned n_device_changes, n_lease_changes, n_tenant_changes;
@@ -92,6 +92,7 @@ typedef struct Ask {
         LeaseLifetime lifetime;
         bool admin;
         FakeProcess *target;
+        Lease *lease; /* that the devices are added to */
 } Ask;
 
 /* What became of it. */
@@ -108,6 +109,8 @@ typedef struct Answer {
 
 /* broker_acquire(); a refusal is in the answer. */
 int core_ask(Core *core, const Ask *ask, Answer *answer);
+/* broker_lease_reissue(), answered like an Acquire. */
+int core_reissue(Core *core, Lease *lease, Answer *answer);
 /* The same, carried out: it must be granted. */
 Lease *core_grant(Core *core, const Ask *ask);
 #define GRANT(core, ...) core_grant(core, &(Ask){ __VA_ARGS__ })
