@@ -134,6 +134,7 @@ typedef struct LeaseRecord {
         struct {
                 char id[DEVICE_ID_MAX];
                 char prior_driver[DRIVER_NAME_MAX];
+                char prior_override[DRIVER_NAME_MAX];
                 bool prior_known;
                 bool took;
         } devices[JOB_DEVICES_MAX];
@@ -143,6 +144,7 @@ typedef struct LeaseRecord {
 typedef struct DeviceRecord {
         char id[DEVICE_ID_MAX];
         char prior_driver[DRIVER_NAME_MAX];
+        char prior_override[DRIVER_NAME_MAX];
         bool prior_known;
         bool quarantined;
         char reason[REASON_MAX];

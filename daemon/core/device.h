@@ -36,7 +36,8 @@ struct Device {
         bool admin_job;       /* a job of an administrator works on it */
         bool was_quarantined; /* before that job */
 
-        char prior_driver[DRIVER_NAME_MAX]; /* before the broker bound it; "" = none */
+        char prior_driver[DRIVER_NAME_MAX];   /* before the broker bound it; "" = none */
+        char prior_override[DRIVER_NAME_MAX]; /* driver_override, then */
         bool prior_known;
 
         uint64_t last_reset_usec; /* CLOCK_REALTIME, 0 = never */

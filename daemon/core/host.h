@@ -26,10 +26,11 @@ typedef struct DeviceInfo {
         char bus[32];           /* "pci" */
         char mdev_type[64];     /* "mtty-2"; "" where this is no mdev */
         char description[DESCRIPTION_MAX];
-        char driver[DRIVER_NAME_MAX];      /* bound now, "" for none */
-        bool driver_is_vfio;               /* the driver makes it a VFIO device */
-        char vfio_driver[DRIVER_NAME_MAX]; /* the best for it, loaded or not; "" where none is known */
-        bool by_mdev;                      /* passed by the mdevs only that its VFIO driver makes of it */
+        char driver[DRIVER_NAME_MAX];          /* bound now, "" for none */
+        char driver_override[DRIVER_NAME_MAX]; /* "" for none; no uevent tells of a change */
+        bool driver_is_vfio;                   /* the driver makes it a VFIO device */
+        char vfio_driver[DRIVER_NAME_MAX];     /* the best for it, loaded or not; "" where none is known */
+        bool by_mdev; /* passed by the mdevs only that its VFIO driver makes of it */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;
         uint32_t class;      /* 24 bits */
         int group;           /* IOMMU group, -1 for none */
@@ -70,6 +71,7 @@ typedef struct JobDevice {
         char driver[DRIVER_NAME_MAX]; /* to bind */
         char restore
                 [DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
+        char restore_override[DRIVER_NAME_MAX]; /* RECLAIM: and set driver_override to this, "" = none */
         bool prove;          /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
         bool reset;          /* reset it explicitly */
         bool reset_required; /* and fail where that is not possible */
@@ -123,6 +125,7 @@ typedef enum ResetOutcome {
 
 typedef struct JobDeviceResult {
         char driver_before[DRIVER_NAME_MAX]; /* OPEN: "" = none */
+        char override_before[DRIVER_NAME_MAX];
         char driver_now[DRIVER_NAME_MAX];
         bool driver_before_is_vfio, driver_is_vfio;
         bool driver_known; /* the four above were read */

@@ -52,6 +52,8 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
 
                 if (!device->prior_known && result->driver_is_vfio && !result->driver_before_is_vfio) {
                         (void)snprintf(device->prior_driver, sizeof(device->prior_driver), "%s", before);
+                        (void)snprintf(device->prior_override, sizeof(device->prior_override), "%s",
+                                       result->override_before);
                         device->prior_known = true;
                 }
                 (void)snprintf(device->info.driver, sizeof(device->info.driver), "%s", result->driver_now);
@@ -121,7 +123,13 @@ static void open_undone(Lease *lease, const JobResult *result)
                         broker_device_quarantine(broker, lease, device,
                                                  "the reset before a lease failed: %s",
                                                  strerror(row->reset_errno));
-                else
+                else if (row->driver_known && !streq(row->driver_now, row->driver_before)) {
+                        (void)device_set_state(device, device_idle_state(device),
+                                               "its driver %s was not put back",
+                                               row->driver_before[0] ? row->driver_before : "(none)");
+                        broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s",
+                                     device->info.id, device->state_reason);
+                } else
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
                 lease_settle_device(lease, i);
                 broker_device_notify(device, broker);
@@ -412,6 +420,8 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 lease->took[i] = !device->info.driver_is_vfio;
                 if (lease->took[i]) {
                         memcpy(device->prior_driver, device->info.driver, sizeof(device->prior_driver));
+                        memcpy(device->prior_override, device->info.driver_override,
+                               sizeof(device->prior_override));
                         device->prior_known = true;
                 }
         }

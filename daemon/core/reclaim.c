@@ -53,9 +53,11 @@ void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset 
                 memcpy(ret->driver, device->info.driver, sizeof(ret->driver));
         ret->prove = true;
         ret->reset = reset != POLICY_RESET_NONE;
-        if (restore && device->prior_known)
-                (void)snprintf(ret->restore, sizeof(ret->restore), "%s",
-                               device->prior_driver[0] ? device->prior_driver : "-");
+        if (!restore || !device->prior_known)
+                return;
+        (void)snprintf(ret->restore, sizeof(ret->restore), "%s",
+                       device->prior_driver[0] ? device->prior_driver : "-");
+        memcpy(ret->restore_override, device->prior_override, sizeof(ret->restore_override));
 }
 
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,

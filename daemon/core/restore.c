@@ -19,6 +19,7 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
         if (record->prior_known && device->info.driver_is_vfio) {
                 device->prior_known = true;
                 memcpy(device->prior_driver, record->prior_driver, sizeof(device->prior_driver));
+                memcpy(device->prior_override, record->prior_override, sizeof(device->prior_override));
         }
         if (record->quarantined && !device->lease)
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s", record->reason);
@@ -154,6 +155,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                         continue;
                 device->prior_known = record->devices[i].prior_known;
                 memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
+                memcpy(device->prior_override, record->devices[i].prior_override,
+                       sizeof(device->prior_override));
         }
         if (alive && record->base_known) {
                 if (!holder->base_known)

@@ -77,17 +77,52 @@ void driver_of_module(const char *bus, const char *module, char ret[static DRIVE
                 (void)closedir(dir);
 }
 
-static int set_override(const char *bus, const char *name, const char *driver, char *ret_text)
+static void override_path(const char *bus, const char *name, char ret[static PATH_MAX])
+{
+        (void)snprintf(ret, PATH_MAX, "/sys/bus/%s/devices/%s/driver_override", bus, name);
+}
+
+int driver_read_override(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX])
+{
+        _cleanup_close_ int fd = -EBADF;
+        char path[PATH_MAX], text[PATH_MAX];
+        ssize_t n;
+
+        override_path(bus, name, path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        n = read(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return -errno;
+        text[n] = 0;
+        text[strcspn(text, "\n")] = 0;
+        /* As the kernel prints NULL. */
+        if (streq(text, "(null)"))
+                text[0] = 0;
+        if (strlen(text) >= DRIVER_NAME_MAX)
+                return -ENAMETOOLONG;
+        strcpy(ret, text);
+        return 0;
+}
+
+static bool has_override(const char *bus)
 {
         const BusFacts *facts = bus_facts(bus);
+
+        return facts && facts->driver_override;
+}
+
+static int set_override(const char *bus, const char *name, const char *driver, char *ret_text)
+{
         char path[PATH_MAX];
 
-        if (!facts || !facts->driver_override) {
+        if (!has_override(bus)) {
                 (void)snprintf(ret_text, REASON_MAX,
                                "a device on bus %s keeps its driver: no other can be chosen for it", bus);
                 return -EOPNOTSUPP;
         }
-        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver_override", bus, name);
+        override_path(bus, name, path);
         return write_attribute(path, driver[0] ? driver : "\n", ret_text);
 }
 
@@ -110,51 +145,31 @@ int driver_unbind(const char *bus, const char *name, char *ret_text)
         return r == -ENOENT || r == -ENODEV ? 0 : r;
 }
 
-/* Takes the device from the driver that has it and, where `driver` is not "", lets the bus find one anew. 1 where that is
- * `driver`, 0 where it is another or none. */
-static int move(const char *bus, const char *name, const char *driver, char *ret_text)
+int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
 {
         char now[DRIVER_NAME_MAX];
         bool vfio;
         int r;
 
+        (void)snprintf(ret_text, REASON_MAX, "reading the driver of %s", name);
         r = driver_current(bus, name, now, &vfio);
         if (r < 0)
                 return r;
         if (streq(now, driver))
-                return 1;
-        r = driver_unbind(bus, name, ret_text);
-        if (r < 0)
-                return r;
-        if (!driver[0])
-                return 1;
-        r = probe(bus, name, ret_text);
-        if (r < 0)
-                return r;
-        r = driver_current(bus, name, now, &vfio);
-        return r < 0 ? r : streq(now, driver);
-}
+                return 0;
 
-int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text)
-{
-        const BusFacts *facts = bus_facts(bus);
-        char now[DRIVER_NAME_MAX];
-        bool vfio;
-        int r;
-
-        if (facts && facts->ready) {
-                r = driver_current(bus, name, now, &vfio);
-                if (r < 0)
-                        return r;
-                if (streq(now, driver))
-                        return 0;
-        }
-        r = set_override(bus, name, driver, ret_text);
+        /* The override first: between unbind and probe another probe of the bus must not find the device free for all.
+         * Where a bus has none, a device without a driver still goes to the only one that takes it. */
+        r = now[0] || has_override(bus) ? set_override(bus, name, driver, ret_text) : 0;
         if (r >= 0)
-                r = move(bus, name, driver, ret_text);
+                r = driver_unbind(bus, name, ret_text);
+        if (r >= 0)
+                r = probe(bus, name, ret_text);
+        if (r >= 0)
+                r = driver_current(bus, name, now, &vfio);
         if (r < 0)
                 return r;
-        if (r == 0) {
+        if (!streq(now, driver)) {
                 (void)snprintf(ret_text, REASON_MAX,
                                "driver %s did not take %s (is its module loaded? see the kernel log)",
                                driver, name);
@@ -163,21 +178,36 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
         return 0;
 }
 
-int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text)
+int driver_rebind(const char *bus, const char *name, const char *driver, char *ret_text)
 {
-        int r;
+        char override[DRIVER_NAME_MAX] = "";
+        int r = 0, k;
 
-        r = set_override(bus, name, "", ret_text);
+        (void)snprintf(ret_text, REASON_MAX, "reading driver_override of %s", name);
+        if (has_override(bus))
+                r = driver_read_override(bus, name, override);
         if (r >= 0)
-                r = move(bus, name, driver, ret_text);
-        if (r != 0)
-                return r < 0 ? r : 0;
-
-        /* Another driver's table matched first: name the one that it had. */
-        r = driver_bind(bus, name, driver, ret_text);
+                r = driver_unbind(bus, name, ret_text);
         if (r < 0)
                 return r;
-        return set_override(bus, name, "", ret_text);
+        r = driver_bind(bus, name, driver, ret_text);
+        k = has_override(bus) && !streq(override, driver) ? set_override(bus, name, override, ret_text) : 0;
+        return r < 0 ? r : k;
+}
+
+int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
+                   char *ret_text)
+{
+        char text[REASON_MAX];
+        int r, k;
+
+        /* By its name, since another driver's table may match first. */
+        r = driver[0] ? driver_bind(bus, name, driver, ret_text) : driver_unbind(bus, name, ret_text);
+        k = has_override(bus) ? set_override(bus, name, override, text) : 0;
+        if (r < 0 || k >= 0)
+                return r;
+        memcpy(ret_text, text, sizeof(text));
+        return k;
 }
 
 int driver_reset_device(const char *bus, const char *name, char *ret_text)

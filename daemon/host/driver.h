@@ -10,18 +10,27 @@
 /* "" where no driver has it. `name` is the kernel's name on its bus. */
 int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio);
 
+/* The device's driver_override, "" for none. -ENOENT where its bus has none. */
+int driver_read_override(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX]);
+
 /* The name that the driver of a module has on the bus. The module tells once it is loaded (or built in), even where the two
  * are spelled in different ways; until then the kernel's habit is taken: as the module, but `vfio-pci`. */
 void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX]);
 
-/* Makes `driver` the device's driver, whatever has it now; the override stays set. */
+/* Makes `driver` the device's driver, whatever has it now; the override stays set. Where it is the driver already,
+ * nothing is touched. */
 int driver_bind(const char *bus, const char *name, const char *driver, char *ret_text);
 
 /* Takes it from its driver, if it has one; the override stays as it is. */
 int driver_unbind(const char *bus, const char *name, char *ret_text);
 
-/* Clears the override and binds `driver` ("" = none), as it was before driver_bind(). */
-int driver_restore(const char *bus, const char *name, const char *driver, char *ret_text);
+/* Unbinds the device from `driver` and binds it to the same again; the override is afterwards as it was. */
+int driver_rebind(const char *bus, const char *name, const char *driver, char *ret_text);
+
+/* Binds `driver` ("" = none) and sets the override ("" = none), both as they were before driver_bind(). The override is set
+ * even where the driver does not take the device back. */
+int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
+                   char *ret_text);
 
 /* Resets the device through its `reset` attribute, by the kernel's best method. -ENOENT where it has no such attribute. */
 int driver_reset_device(const char *bus, const char *name, char *ret_text);

@@ -130,8 +130,9 @@ static int prove_device(const Job *job, size_t i, JobResult *result)
         return job_prove_and_reset(job, device, row, result, device->prove && !fresh, fresh);
 }
 
-/* All or nothing: what this job bound (n devices of it) goes back to the driver before. Errors of the undo do not hide
- * the first one. */
+/* All or nothing: each device that this job may have bound (n of them) goes back to the driver and the override of
+ * before, the last one first. Errors of the undo do not hide the first one; which driver has the device then is read by the
+ * caller. */
 static void undo_open(const Job *job, JobResult *result, size_t n)
 {
         char text[REASON_MAX];
@@ -143,12 +144,12 @@ static void undo_open(const Job *job, JobResult *result, size_t n)
                 if (result->group_fds[i] >= 0)
                         (void)group_unset_container(result->group_fds[i]);
         job_result_close(result);
-        for (size_t i = 0; i < n; i++) {
-                JobDeviceResult *row = result->devices + i;
+        while (n-- > 0) {
+                const JobDevice *device = job->devices + n;
+                const JobDeviceResult *row = result->devices + n;
 
-                if (!row->driver_before_is_vfio)
-                        (void)driver_restore(job->devices[i].bus, job_device_name(job->devices + i),
-                                             row->driver_before, text);
+                (void)driver_restore(device->bus, job_device_name(device), row->driver_before,
+                                     row->override_before, text);
         }
 }
 

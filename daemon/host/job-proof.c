@@ -155,9 +155,7 @@ static int prove_free(const JobDevice *device, unsigned backend, JobDeviceResult
 
         r = job_ask_politely(device, backend, row);
         if (r == 0 || (r > 0 && has_cdev)) {
-                r = driver_unbind(device->bus, job_device_name(device), row->text);
-                if (r >= 0)
-                        r = driver_bind(device->bus, job_device_name(device), device->driver, row->text);
+                r = driver_rebind(device->bus, job_device_name(device), device->driver, row->text);
                 if (r < 0)
                         job_fail(row, STEP_BIND_DRIVER, r);
         }

@@ -37,6 +37,9 @@ int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
 
         if (r < 0 && before)
                 (void)snprintf(row->text, sizeof(row->text), "reading the driver of %s", device->id);
+        if (before && r >= 0 &&
+            driver_read_override(device->bus, job_device_name(device), row->override_before) < 0)
+                row->override_before[0] = 0; /* its bus has none */
         if (before)
                 return r < 0 ? job_fail(row, STEP_BIND_DRIVER, r) : 0;
         row->driver_known = r >= 0;
@@ -79,7 +82,8 @@ static void restore_drivers(const Job *job, JobResult *result)
                 if (!device->restore[0] || row->error != 0)
                         continue;
                 r = driver_restore(device->bus, job_device_name(device),
-                                   streq(device->restore, "-") ? "" : device->restore, row->text);
+                                   streq(device->restore, "-") ? "" : device->restore,
+                                   device->restore_override, row->text);
                 if (r < 0)
                         job_fail(row, STEP_RESTORE_DRIVER, r);
         }
@@ -133,16 +137,21 @@ static void run_rebind(const Job *job, JobResult *result)
             !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
                 r = job_ask_politely(device, job->backend, row);
         if (r >= 0) {
-                r = job->kind == JOB_BIND
-                            ? driver_bind(device->bus, job_device_name(device), device->driver, row->text)
-                            : driver_restore(device->bus, job_device_name(device), "", row->text);
-                if (r < 0)
+                const char *name = job_device_name(device);
+                char text[REASON_MAX];
+
+                r = job->kind == JOB_BIND ? driver_bind(device->bus, name, device->driver, row->text)
+                                          : driver_restore(device->bus, name, "", "", row->text);
+                if (r < 0) {
                         job_fail(row, STEP_BIND_DRIVER, r);
+                        (void)driver_restore(device->bus, name, row->driver_before, row->override_before,
+                                             text);
+                }
         }
         if (job_read_driver(device, row, false) >= 0 && r >= 0 && job->kind == JOB_BIND &&
             !row->driver_is_vfio)
                 /* The host's own driver: no override may keep it there. */
-                (void)driver_restore(device->bus, job_device_name(device), device->driver, row->text);
+                (void)driver_restore(device->bus, job_device_name(device), device->driver, "", row->text);
 }
 
 void job_run(const Job *job, JobResult *ret)

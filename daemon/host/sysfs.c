@@ -216,6 +216,7 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
         else if (streq(bus, "mdev"))
                 read_mdev(device, &info);
         describe(inventory, device, &info);
+        (void)driver_read_override(bus, name, info.driver_override);
         r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
         if (r >= 0)
                 r = read_group(&info);

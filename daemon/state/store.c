@@ -157,6 +157,8 @@ static int write_lease(FILE *file, const void *object)
                 r = put_string(file, "id", device->info.id);
                 if (r >= 0)
                         r = put_string(file, "prior-driver", device->prior_driver);
+                if (r >= 0)
+                        r = put_string(file, "prior-override", device->prior_override);
                 if (r < 0)
                         return r;
                 put_number(file, "prior-known", device->prior_known);
@@ -173,6 +175,8 @@ static int write_device(FILE *file, const void *object)
         r = put_string(file, "id", device->info.id);
         if (r >= 0)
                 r = put_string(file, "prior-driver", device->prior_driver);
+        if (r >= 0)
+                r = put_string(file, "prior-override", device->prior_override);
         if (r >= 0)
                 r = put_string(file, "reason", device->state_reason);
         if (r < 0)
@@ -305,6 +309,8 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                 get_string(record, section, "id", lease.devices[i].id, sizeof(lease.devices[i].id), &r);
                 get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
                            sizeof(lease.devices[i].prior_driver), &r);
+                get_string(record, section, "prior-override", lease.devices[i].prior_override,
+                           sizeof(lease.devices[i].prior_override), &r);
                 lease.devices[i].prior_known = get_number(record, section, "prior-known", 1, &r);
                 lease.devices[i].took = get_number(record, section, "took", 1, &r);
                 lease.n_devices++;
@@ -321,6 +327,8 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
 
         get_string(record, "record", "id", device.id, sizeof(device.id), &r);
         get_string(record, "record", "prior-driver", device.prior_driver, sizeof(device.prior_driver), &r);
+        get_string(record, "record", "prior-override", device.prior_override, sizeof(device.prior_override),
+                   &r);
         get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
         device.prior_known = get_number(record, "record", "prior-known", 1, &r);
         device.quarantined = get_number(record, "record", "quarantined", 1, &r);

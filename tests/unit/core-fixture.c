@@ -121,6 +121,8 @@ static int store_lease_put(void *userdata, const Lease *lease)
                 memcpy(record->devices[record->n_devices].id, device->info.id, DEVICE_ID_MAX);
                 memcpy(record->devices[record->n_devices].prior_driver, device->prior_driver,
                        DRIVER_NAME_MAX);
+                memcpy(record->devices[record->n_devices].prior_override, device->prior_override,
+                       DRIVER_NAME_MAX);
                 record->devices[record->n_devices].prior_known = device->prior_known;
                 record->devices[record->n_devices++].took = lease->took[i];
         }
@@ -156,6 +158,7 @@ static int store_device_put(void *userdata, const Device *device)
                 HASH_ADD_STR(core->devices, record.id, stored);
         }
         memcpy(stored->record.prior_driver, device->prior_driver, sizeof(stored->record.prior_driver));
+        memcpy(stored->record.prior_override, device->prior_override, sizeof(stored->record.prior_override));
         stored->record.prior_known = device->prior_known;
         stored->record.quarantined = device->state == DEVICE_QUARANTINED;
         memcpy(stored->record.reason, device->state_reason, sizeof(stored->record.reason));

@@ -151,6 +151,8 @@ void store_sample(StoreSample *ret, size_t n_devices)
                 (void)snprintf(device->info.id, sizeof(device->info.id), "some-bus/ab:%zu.x_y z", i);
                 (void)snprintf(device->prior_driver, sizeof(device->prior_driver), "%s",
                                i % 2 ? "" : "igb-x_y");
+                (void)snprintf(device->prior_override, sizeof(device->prior_override), "%s",
+                               i % 2 ? "pci-stub" : "");
                 device->prior_known = i != 2;
                 ret->lease.took[i] = i != 1;
                 ret->lease.devices[i] = device;
@@ -189,6 +191,7 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
                 assert_true(n < record->n_devices);
                 assert_string_equal(record->devices[n].id, lease->devices[i]->info.id);
                 assert_string_equal(record->devices[n].prior_driver, lease->devices[i]->prior_driver);
+                assert_string_equal(record->devices[n].prior_override, lease->devices[i]->prior_override);
                 assert_true(record->devices[n].prior_known == lease->devices[i]->prior_known);
                 assert_true(record->devices[n].took == lease->took[i]);
                 n++;

@@ -316,22 +316,36 @@ static void test_no_timers(void **state)
         core_check_idle(core);
 }
 
-/* The driver before comes back where policy says so, none where there was none, and nothing is remembered then. */
+/* The driver before comes back where policy says so, none where there was none, and with it the override that an operator
+ * had set, even one that the inventory had not heard of; over a restart too. Nothing is remembered then. */
 static void test_restore_driver(void **state)
 {
-        static const char *const drivers[] = { "igb", "" };
+        static const char *const drivers[] = { "igb", "", "igb" };
+        static const char *const overrides[] = { "", "pci-stub", "igb" };
         Core *core = *state;
         FakeProcess *vmm = core_process(core, 100, UID_RED);
 
-        for (size_t i = 0; i < ELEMENTSOF(drivers); i++) {
-                Device *device = core_device(core, D1, 1, drivers[i]);
+        for (size_t i = 0; i < 2 * ELEMENTSOF(drivers); i++) {
+                size_t k = i / 2;
+                Device *device = core_device(core, D1, 1, drivers[k]);
+                FakeDevice *fake = fake_host_device(core->fake, D1);
+                Lease *lease;
 
-                broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
-                assert_string_equal(core->fake->last_job.devices[0].restore, i == 0 ? "igb" : "-");
+                strcpy(fake->driver_override, overrides[k]);
+                lease = GRANT(core, vmm, { D1 });
+                assert_string_equal(fake->driver_override, "vfio-pci");
+                if (i % 2 == 1) {
+                        core_restart(core);
+                        lease = core->broker->leases;
+                        device = broker_device(core->broker, D1);
+                }
+                broker_lease_end(core->broker, lease, END_RELEASED);
+                assert_string_equal(core->fake->last_job.devices[0].restore, drivers[k][0] ? "igb" : "-");
                 (void)fake_host_run(core->fake);
                 core_check_idle(core);
                 assert_state(device, DEVICE_HOST);
-                assert_string_equal(device->info.driver, drivers[i]);
+                assert_string_equal(device->info.driver, drivers[k]);
+                assert_string_equal(fake->driver_override, overrides[k]);
                 assert_false(device->prior_known || device->proven || device->clean);
                 assert_null(core_device_record(core, D1));
         }
