@@ -155,6 +155,8 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
                            broker_can_reset(broker, device) ? POLICY_RESET_REQUIRED
                                                             : POLICY_RESET_BEST_EFFORT,
                            false, job.devices);
+        /* An administrator need not be root, and so may not have any module of the kernel loaded. */
+        job.devices[0].load_module = !driver[0] || streq(job.devices[0].driver, driver);
         if (driver[0])
                 (void)snprintf(job.devices[0].driver, sizeof(job.devices[0].driver), "%s", driver);
         if (kind != JOB_UNBIND && !job.devices[0].driver[0])

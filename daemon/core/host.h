@@ -69,6 +69,7 @@ typedef struct JobDevice {
         char id[DEVICE_ID_MAX];
         char bus[32];
         char driver[DRIVER_NAME_MAX]; /* to bind */
+        bool load_module; /* it may be loaded where it is absent: policy or the kernel's lists named it */
         char restore
                 [DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
         char restore_override[DRIVER_NAME_MAX]; /* RECLAIM: and set driver_override to this, "" = none */

@@ -359,6 +359,7 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret)
 {
         *ret = (JobDevice){
+                .load_module = true,
                 .prove = !device->proven,
                 .reset = reset != POLICY_RESET_NONE && !device->clean,
                 .reset_required = reset == POLICY_RESET_REQUIRED,

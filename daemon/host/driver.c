@@ -58,6 +58,15 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
         return 0;
 }
 
+bool driver_exists(const char *bus, const char *driver)
+{
+        char path[PATH_MAX];
+        struct stat st;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/drivers/%s", bus, driver);
+        return stat(path, &st) == 0;
+}
+
 void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX])
 {
         size_t n = strlen(bus);
@@ -157,10 +166,17 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
                 return r;
         if (streq(now, driver))
                 return 0;
+        if (has_override(bus) && !driver_exists(bus, driver)) {
+                (void)snprintf(
+                        ret_text, REASON_MAX,
+                        "there is no driver %s (its module is not installed, is blacklisted, or did not "
+                        "load: see the journal of modprobe@)",
+                        driver);
+                return -ENOENT;
+        }
 
-        /* The override first: between unbind and probe another probe of the bus must not find the device free for all.
-         * Where a bus has none, a device without a driver still goes to the only one that takes it. */
-        r = now[0] || has_override(bus) ? set_override(bus, name, driver, ret_text) : 0;
+        /* The override first: between unbind and probe another probe of the bus must not find the device free for all. */
+        r = set_override(bus, name, driver, ret_text);
         if (r >= 0)
                 r = driver_unbind(bus, name, ret_text);
         if (r >= 0)
@@ -171,8 +187,7 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
                 return r;
         if (!streq(now, driver)) {
                 (void)snprintf(ret_text, REASON_MAX,
-                               "driver %s did not take %s (is its module loaded? see the kernel log)",
-                               driver, name);
+                               "driver %s did not take %s (the kernel log may say why)", driver, name);
                 return -ENODEV;
         }
         return 0;
@@ -180,18 +195,17 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
 
 int driver_rebind(const char *bus, const char *name, const char *driver, char *ret_text)
 {
-        char override[DRIVER_NAME_MAX] = "";
-        int r = 0, k;
+        char override[DRIVER_NAME_MAX];
+        int r, k;
 
         (void)snprintf(ret_text, REASON_MAX, "reading driver_override of %s", name);
-        if (has_override(bus))
-                r = driver_read_override(bus, name, override);
+        r = driver_read_override(bus, name, override);
         if (r >= 0)
                 r = driver_unbind(bus, name, ret_text);
         if (r < 0)
                 return r;
         r = driver_bind(bus, name, driver, ret_text);
-        k = has_override(bus) && !streq(override, driver) ? set_override(bus, name, override, ret_text) : 0;
+        k = streq(override, driver) ? 0 : set_override(bus, name, override, ret_text);
         return r < 0 ? r : k;
 }
 
@@ -201,9 +215,17 @@ int driver_restore(const char *bus, const char *name, const char *driver, const 
         char text[REASON_MAX];
         int r, k;
 
+        if (!has_override(bus)) {
+                bool vfio;
+
+                (void)snprintf(ret_text, REASON_MAX, "a device on bus %s keeps its driver", bus);
+                r = driver_current(bus, name, text, &vfio);
+                return r < 0 ? r : streq(text, driver) ? 0 : -EOPNOTSUPP;
+        }
+
         /* By its name, since another driver's table may match first. */
         r = driver[0] ? driver_bind(bus, name, driver, ret_text) : driver_unbind(bus, name, ret_text);
-        k = has_override(bus) ? set_override(bus, name, override, text) : 0;
+        k = set_override(bus, name, override, text);
         if (r < 0 || k >= 0)
                 return r;
         memcpy(ret_text, text, sizeof(text));

@@ -13,6 +13,9 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
 /* The device's driver_override, "" for none. -ENOENT where its bus has none. */
 int driver_read_override(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX]);
 
+/* Whether a driver of that name is loaded, or built in. */
+bool driver_exists(const char *bus, const char *driver);
+
 /* The name that the driver of a module has on the bus. The module tells once it is loaded (or built in), even where the two
  * are spelled in different ways; until then the kernel's habit is taken: as the module, but `vfio-pci`. */
 void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX]);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "daemon/host/job.h"
+#include "daemon/host/module.h"
 #include "daemon/host/worker.h"
 
 #define FDS_MAX (2 * JOB_DEVICES_MAX)
@@ -31,8 +32,9 @@ struct HostJob {
         int socket;
         bool disowned;
         bool have_result;
-        JobKind kind;
-        size_t n_devices;
+        Job request;
+        ModuleLoad *load; /* before the worker starts, where a driver is not there */
+        bool owns_fds;    /* the request's are copies */
         JobResult *result;
         JobDone done;
         JobSlow slow;
@@ -121,13 +123,53 @@ static int receive_result(HostJob *job)
                 for (size_t i = 0; i < count && n_fds < FDS_MAX; i++)
                         memcpy(fds + n_fds++, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
         }
-        if ((size_t)n != sizeof(*job->result) || job->result->n_devices != job->n_devices) {
+        if ((size_t)n != sizeof(*job->result) || job->result->n_devices != job->request.n_devices) {
                 for (size_t i = 0; i < n_fds; i++)
                         (void)close(fds[i]);
-                job_result_init(job->result, job->n_devices);
+                job_result_init(job->result, job->request.n_devices);
                 return n == 0 ? -ENODATA : -EBADMSG;
         }
         return adopt_fds(job->result, fds, n_fds);
+}
+
+/* The request's fds are the caller's, who may close them as soon as the call has returned; a worker that starts later has
+ * copies. */
+static int keep_fds(HostJob *job)
+{
+        int *fds[2 * JOB_DEVICES_MAX + 1];
+        size_t n = 0;
+
+        fds[n++] = &job->request.context;
+        for (size_t i = 0; i < job->request.n_groups; i++)
+                fds[n++] = &job->request.groups[i].fd;
+        for (size_t i = 0; i < job->request.n_devices; i++)
+                fds[n++] = &job->request.devices[i].fd;
+        for (size_t i = 0; i < n; i++) {
+                int fd = *fds[i] >= 0 ? fcntl(*fds[i], F_DUPFD_CLOEXEC, 3) : -EBADF;
+
+                if (*fds[i] >= 0 && fd < 0) {
+                        int r = -errno;
+
+                        while (i-- > 0)
+                                *fds[i] = safe_close(*fds[i]);
+                        return r;
+                }
+                *fds[i] = fd;
+        }
+        job->owns_fds = true;
+        return 0;
+}
+
+static void drop_fds(HostJob *job)
+{
+        if (!job->owns_fds)
+                return;
+        job->request.context = safe_close(job->request.context);
+        for (size_t i = 0; i < job->request.n_groups; i++)
+                job->request.groups[i].fd = safe_close(job->request.groups[i].fd);
+        for (size_t i = 0; i < job->request.n_devices; i++)
+                job->request.devices[i].fd = safe_close(job->request.devices[i].fd);
+        job->owns_fds = false;
 }
 
 static HostJob *job_free(HostJob *job)
@@ -140,6 +182,8 @@ static HostJob *job_free(HostJob *job)
                         job->next->prev = job->prev;
                 job->workers->n_jobs--;
         }
+        module_load_free(job->load);
+        drop_fds(job);
         sd_event_source_disable_unref(job->child);
         sd_event_source_disable_unref(job->slow_timer);
         job->socket = safe_close(job->socket);
@@ -157,11 +201,11 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
         JobResult *result = job->result;
         int r;
 
-        job_result_init(result, job->n_devices);
+        job_result_init(result, job->request.n_devices);
         r = receive_result(job);
         if (r < 0) {
                 job_result_close(result);
-                job_result_init(result, job->n_devices);
+                job_result_init(result, job->request.n_devices);
                 result->error = r == -ENODATA || r == -EAGAIN ? EIO : -r;
                 if (info->si_code == CLD_EXITED)
                         (void)snprintf(result->text, sizeof(result->text),
@@ -188,7 +232,7 @@ static int on_slow(sd_event_source *source, uint64_t usec, void *userdata)
         HostJob *job = userdata;
 
         if (!job->disowned && job->slow)
-                job->slow(job->userdata, slow_after(job->kind));
+                job->slow(job->userdata, slow_after(job->request.kind));
         return 0;
 }
 
@@ -268,28 +312,74 @@ Workers *workers_free(Workers *workers)
         return NULL;
 }
 
-int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow slow, void *userdata,
-                  HostJob **ret)
+/* Forks the worker. -errno: nobody works. */
+static int launch(HostJob *job)
 {
+        Workers *workers = job->workers;
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         pid_t parent = getpid();
-        HostJob *job;
         int pair[2], r;
 
-        if (workers->n_jobs >= WORKERS_MAX)
-                return -EAGAIN;
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
+
+        job->pid = fork();
+        if (job->pid < 0)
+                return -errno;
+        if (job->pid == 0)
+                work(workers, &job->request, theirs, parent);
+        job->socket = TAKE_FD(ours);
+
+        r = sd_event_add_child(workers->event, &job->child, job->pid, WEXITED, on_child, job);
+        if (r < 0) {
+                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. By pidfd:
+                 * the daemon's filter has no kill(). */
+                _cleanup_close_ int pidfd = pidfd_open(job->pid, 0);
+
+                if (pidfd >= 0)
+                        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+                (void)waitpid(job->pid, NULL, WNOHANG);
+        }
+        return r;
+}
+
+/* systemd has loaded what it could. */
+static void on_loaded(void *userdata)
+{
+        HostJob *job = userdata;
+        int r;
+
+        job->load = module_load_free(job->load);
+        module_resolve_drivers(&job->request);
+        r = job->disowned ? 0 : launch(job);
+        drop_fds(job);
+        if (!job->disowned && r >= 0)
+                return;
+        if (!job->disowned) {
+                job->result->error = -r;
+                (void)snprintf(job->result->text, sizeof(job->result->text), "no worker could be started");
+                job->done(job->userdata, job->result);
+        }
+        job_free(job);
+}
+
+int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow slow, void *userdata,
+                  HostJob **ret)
+{
+        HostJob *job;
+        int r;
+
+        if (workers->n_jobs >= WORKERS_MAX)
+                return -EAGAIN;
 
         job = calloc(1, sizeof(*job));
         if (!job)
                 return -ENOMEM;
         job->socket = -EBADF;
         job->workers = workers;
-        job->kind = request->kind;
-        job->n_devices = request->n_devices;
+        job->request = *request;
         job->done = done;
         job->slow = slow;
         job->userdata = userdata;
@@ -298,31 +388,21 @@ int workers_start(Workers *workers, const Job *request, JobDone done, JobSlow sl
                 job_free(job);
                 return -ENOMEM;
         }
-        job_result_init(job->result, job->n_devices);
+        job_result_init(job->result, request->n_devices);
 
-        job->pid = fork();
-        if (job->pid < 0) {
-                r = -errno;
-                job_free(job);
-                return r;
-        }
-        if (job->pid == 0)
-                work(workers, request, theirs, parent);
-        job->socket = TAKE_FD(ours);
-
-        r = sd_event_add_child(workers->event, &job->child, job->pid, WEXITED, on_child, job);
-        if (r >= 0)
-                r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC,
-                                               slow_after(job->kind), 0, on_slow, job);
+        r = sd_event_add_time_relative(workers->event, &job->slow_timer, CLOCK_MONOTONIC,
+                                       slow_after(request->kind), 0, on_slow, job);
+        if (r >= 0 && module_load_wanted(request)) {
+                r = keep_fds(job);
+                /* Where nobody can be asked to load it, the worker says that the driver is not there. */
+                if (r >= 0 && module_load_start(workers->event, request, on_loaded, job, &job->load) < 0) {
+                        module_resolve_drivers(&job->request);
+                        r = launch(job);
+                        drop_fds(job);
+                }
+        } else if (r >= 0)
+                r = launch(job);
         if (r < 0) {
-                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. By pidfd:
-                 * the daemon's filter has no kill(). */
-                _cleanup_close_ int pidfd = pidfd_open(job->pid, 0);
-
-                if (pidfd >= 0)
-                        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-                if (!job->child)
-                        (void)waitpid(job->pid, NULL, WNOHANG);
                 job_free(job);
                 return r;
         }

@@ -5,6 +5,7 @@
 #include "tests/unit/core-fixture.h"
 
 #define D1 "0000:01:00.0"
+#define D2 "0000:02:00.0"
 #define VF "0000:01:10.0"
 
 typedef enum What {
@@ -239,6 +240,22 @@ static void test_refused(void **state)
         core_check_idle(core);
 }
 
+/* An administrator, who need not be root, has no module loaded that neither policy nor the kernel's lists name. */
+static void test_load_module(void **state)
+{
+        Core *core = *state;
+
+        (void)core_device(core, D1, 1, "igb");
+        assert_int_equal(done(core, BIND, D1, "any_module", NULL), 0);
+        assert_false(core->fake->last_job.devices[0].load_module);
+        (void)core_device(core, D2, 2, "igb");
+        assert_int_equal(done(core, BIND, D2, "", NULL), 0);
+        assert_true(core->fake->last_job.devices[0].load_module);
+        (void)core_device(core, D2, 2, "igb");
+        assert_int_equal(done(core, BIND, D2, "vfio-pci", NULL), 0);
+        assert_true(core->fake->last_job.devices[0].load_module);
+}
+
 /* One at a time; and not while a lease has the device, whose holder is named, for administrators see all. */
 static void test_busy(void **state)
 {
@@ -356,8 +373,9 @@ int main(void)
                 TEST(reset_open),        TEST(bind),
                 TEST(variant_driver),    TEST(bind_quarantined),
                 TEST(refused),           TEST(busy),
-                TEST(physical_function), TEST(worker_dies),
-                TEST(device_goes),       TEST(broker_goes),
+                TEST(load_module),       TEST(physical_function),
+                TEST(worker_dies),       TEST(device_goes),
+                TEST(broker_goes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

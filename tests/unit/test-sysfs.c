@@ -345,12 +345,17 @@ static void test_bind(void **state)
         add_all(machine);
         add(machine, "platform/dma.1", "platform", "pl330", 9, "A: driver_override=(null)\n");
         make_folders(machine, "/sys/bus/platform/drivers/pl330/");
+        make_folders(machine, "/sys/bus/platform/drivers/vfio-platform/");
 
         assert_int_equal(driver_bind("mdev", UUID, "mtty", text), 0);
         assert_int_equal(driver_bind("mdev", UUID, "vfio_mdev", text), -EOPNOTSUPP);
         assert_non_null(strstr(text, "bus mdev"));
-        assert_int_equal(driver_restore("mdev", UUID, "", text), -EOPNOTSUPP);
-        assert_int_equal(driver_bind("ap", "03.0005", "vfio_ap", text), -EOPNOTSUPP);
+        assert_int_equal(driver_restore("mdev", UUID, "", "", text), -EOPNOTSUPP);
+        assert_non_null(strstr(text, "bus mdev"));
+        assert_int_equal(driver_restore("mdev", UUID, "mtty", "", text), 0); /* as it is */
+        assert_int_equal(driver_rebind("mdev", UUID, "mtty", text), -ENOENT);
+        assert_int_equal(driver_bind("ap", "03.0005", "vfio_ap", text), 0);
+        assert_int_equal(driver_bind("ap", "03.0005", "zcrypt", text), -EOPNOTSUPP);
         assert_int_equal(driver_bind("host1x-context", "host1x-ctx.0", "vfio-x", text), -EOPNOTSUPP);
         assert_non_null(strstr(text, "bus host1x-context"));
         /* The mocked kernel cannot probe; that it is asked to comes after the override was written. */
