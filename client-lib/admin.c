@@ -58,6 +58,35 @@ _public_ int vfiobroker_unbind_device(struct vfiobroker *broker, const char *id)
         return id ? call_strings(broker, "UnbindDevice", (const char *const[]){ id, NULL }) : -EINVAL;
 }
 
+static int set_virtual_functions(struct vfiobroker *broker, const char *id, uint32_t count)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, "SetVirtualFunctions", &call);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(call, "su", id, count);
+        if (r < 0)
+                return r;
+
+        return broker_call(broker, call, CALL_SLOW_TIMEOUT_USEC, "", NULL);
+}
+
+_public_ int vfiobroker_set_virtual_functions(struct vfiobroker *broker, const char *id, uint32_t count)
+{
+        int r;
+
+        if (!id)
+                return -EINVAL;
+
+        r = broker_begin(broker);
+        if (r >= 0)
+                r = set_virtual_functions(broker, id, count);
+        return broker_end(broker, r);
+}
+
 _public_ int vfiobroker_reload(struct vfiobroker *broker)
 {
         return call_strings(broker, "Reload", (const char *const[]){ NULL });

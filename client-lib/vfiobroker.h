@@ -344,6 +344,12 @@ int vfiobroker_reset_device(struct vfiobroker *broker, const char *id);
 int vfiobroker_bind_device(struct vfiobroker *broker, const char *id, const char *driver);
 int vfiobroker_unbind_device(struct vfiobroker *broker, const char *id);
 
+/* Gives a physical function on its host driver `count` virtual functions, 0 for none. Where it has another
+ * number of them, all are taken away first. -EBUSY while any is leased, or open elsewhere; -EINVAL where the
+ * device cannot have so many; -EIO where it is not on its own driver, or that fails. Blocks until the new
+ * devices can be asked for; they have no driver. */
+int vfiobroker_set_virtual_functions(struct vfiobroker *broker, const char *id, uint32_t count);
+
 /* Reads the policy again. -EINVAL: it has errors, listed in vfiobroker_last_error(); the old one stays in
  * force. */
 int vfiobroker_reload(struct vfiobroker *broker);

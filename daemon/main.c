@@ -116,6 +116,8 @@ static int start(Daemon *self)
                 r = sandbox_apply_daemon();
         if (r >= 0)
                 r = store_load(self->store, self->broker);
+        if (r >= 0)
+                r = make_functions(self->event, self->broker, self->bus);
         return r;
 }
 

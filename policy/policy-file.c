@@ -331,12 +331,6 @@ static bool is_dropin_name(const char *name)
         return name[0] != '.' && n > strlen(".conf") && streq(name + n - strlen(".conf"), ".conf");
 }
 
-static void closedirp(DIR **d)
-{
-        if (*d)
-                (void)closedir(*d);
-}
-
 /* The names in one directory; one that does not exist holds none. */
 static int list_dropins(Load *load, Dropins *dropins, const char *dir, size_t n_dir)
 {

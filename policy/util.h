@@ -5,6 +5,7 @@
  * comparisons that take NULL. It lives in the lowest layer so that each one above may include it. Header only;
  * nothing here allocates, logs or touches the machine. Thread-safe. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,12 @@ static inline void fclosep(FILE **f)
 {
         if (*f)
                 (void)fclose(*f);
+}
+
+static inline void closedirp(DIR **dir)
+{
+        if (*dir)
+                (void)closedir(*dir);
 }
 
 #define _cleanup_close_ _cleanup_(closep)

@@ -31,6 +31,7 @@ int verb_release(const Verb *verb, int argc, char **argv);
 int verb_reset(const Verb *verb, int argc, char **argv);
 int verb_bind(const Verb *verb, int argc, char **argv);
 int verb_unbind(const Verb *verb, int argc, char **argv);
+int verb_vfs(const Verb *verb, int argc, char **argv);
 int verb_reload(const Verb *verb, int argc, char **argv);
 int verb_policy(const Verb *verb, int argc, char **argv);
 int verb_exec(const Verb *verb, int argc, char **argv);

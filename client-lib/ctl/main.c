@@ -50,6 +50,10 @@ static const Verb verbs[] = {
         { "bind", "DEVICE [DRIVER]", "Bind a device to a driver, by default its best VFIO driver", "",
           verb_bind },
         { "unbind", "DEVICE...", "Take devices' drivers away", "", verb_unbind },
+        { "vfs", "DEVICE [COUNT]", "Show a device's virtual functions, or give it COUNT of them",
+          "They can only be taken away together: another COUNT takes away all first, and is\n"
+          "refused while any of them is leased. New ones have no driver.\n",
+          verb_vfs },
         { "reload", "", "Make the broker read its policy again", "", verb_reload },
         { "policy", "check [--any-owner] [FILE...]", "Check policy files without the broker",
           "Without FILE, those that the broker reads.\n"

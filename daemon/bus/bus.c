@@ -113,6 +113,12 @@ int bus_new(sd_event *event, Broker *broker, const BusCallbacks *callbacks, void
         return 0;
 }
 
+int bus_hold(Bus *bus, sd_event *event, bool hold)
+{
+        return hold ? sd_bus_detach_event(bus->bus)
+                    : sd_bus_attach_event(bus->bus, event, SD_EVENT_PRIORITY_NORMAL);
+}
+
 Bus *bus_free(Bus *bus)
 {
         if (!bus)

@@ -20,6 +20,9 @@ typedef struct BusCallbacks {
  * EXIT_FAILURE. `broker` and `callbacks` are borrowed until bus_free(). */
 int bus_new(sd_event *event, Broker *broker, const BusCallbacks *callbacks, void *userdata, Bus **ret);
 
+/* Lets calls wait in the socket, or takes them up again. A negative errno where that fails. */
+int bus_hold(Bus *bus, sd_event *event, bool hold);
+
 /* Before broker_free(). Sends what is queued, tells nobody anything else; leases stay as they are. NULL is fine. */
 Bus *bus_free(Bus *bus);
 

@@ -81,7 +81,7 @@ PROPERTY_GETTER(get_physical_function)
 
 static bool is_virtual_function(const Device *device, const Device *other)
 {
-        return streq(other->info.physical_function, device->info.id);
+        return streq(other->info.physical_function, device->info.id) && other->state != DEVICE_GONE;
 }
 
 PROPERTY_GETTER(get_virtual_functions)
@@ -141,7 +141,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("ResetSet", "ao", get_reset_set, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("PhysicalFunction", "o", get_physical_function, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("VirtualFunctions", "ao", get_virtual_functions, 0, PROPERTY_CHANGES),
-        SD_BUS_PROPERTY("VirtualFunctionsMax", "u", get_virtual_functions_max, 0, PROPERTY_CONST),
+        SD_BUS_PROPERTY("VirtualFunctionsMax", "u", get_virtual_functions_max, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("State", "s", get_state, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("StateReason", "s", get_state_reason, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Lease", "o", get_lease, 0, PROPERTY_CHANGES),

@@ -275,12 +275,14 @@ typedef enum AdminVerb {
         ADMIN_BIND,
         ADMIN_UNBIND,
         ADMIN_RESET,
+        ADMIN_FUNCTIONS,
 } AdminVerb;
 
 static int admin_method(Bus *bus, sd_bus_message *m, AdminVerb verb, sd_bus_error *error)
 {
         _cleanup_(call_freep) Call *call = NULL;
         const char *id, *driver = "";
+        uint32_t count = 0;
         Caller *caller;
         Refusal refusal;
         int r;
@@ -288,8 +290,12 @@ static int admin_method(Bus *bus, sd_bus_message *m, AdminVerb verb, sd_bus_erro
         r = access_require(bus, m, ACCESS_ADMIN, &caller, error);
         if (r < 0)
                 return r;
-        r = verb == ADMIN_BIND ? sd_bus_message_read(m, "ss", &id, &driver)
-                               : sd_bus_message_read(m, "s", &id);
+        if (verb == ADMIN_BIND)
+                r = sd_bus_message_read(m, "ss", &id, &driver);
+        else if (verb == ADMIN_FUNCTIONS)
+                r = sd_bus_message_read(m, "su", &id, &count);
+        else
+                r = sd_bus_message_read(m, "s", &id);
         if (r < 0)
                 return r;
         if (strlen(id) > NAME_MAX_BYTES || !request_is_printable(id))
@@ -308,6 +314,9 @@ static int admin_method(Bus *bus, sd_bus_message *m, AdminVerb verb, sd_bus_erro
                         break;
                 case ADMIN_RESET:
                         r = broker_reset_device(bus->broker, id, admin_done, call, &refusal);
+                        break;
+                case ADMIN_FUNCTIONS:
+                        r = broker_set_virtual_functions(bus->broker, id, count, admin_done, call, &refusal);
                         break;
                 }
         if (r != 0)
@@ -329,6 +338,11 @@ static int method_unbind_device(sd_bus_message *m, void *userdata, sd_bus_error 
 static int method_reset_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         return admin_method(userdata, m, ADMIN_RESET, error);
+}
+
+static int method_set_virtual_functions(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return admin_method(userdata, m, ADMIN_FUNCTIONS, error);
 }
 
 const sd_bus_vtable manager_vtable[] = {
@@ -358,6 +372,8 @@ const sd_bus_vtable manager_vtable[] = {
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ResetDevice", "s", SD_BUS_PARAM(id), NULL, , method_reset_device,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetVirtualFunctions", "su", SD_BUS_PARAM(id) SD_BUS_PARAM(count), NULL, "",
+                                 method_set_virtual_functions, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Backends", "as", get_backends, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("PolicyGeneration", "t", get_policy_generation, 0, PROPERTY_CHANGES),

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What administrators ask of single devices: reset (the way out of quarantine), bind, unbind. Refused while a lease
- * holds the device; each is one job with one answer. Event loop only. */
+/* What administrators ask of single devices: reset (the way out of quarantine), bind, unbind, and in functions.c virtual
+ * functions. Refused while a lease holds the device; each is one job with one answer. Event loop only. */
 
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
-
-typedef struct AdminJob {
-        Broker *broker;
-        JobKind kind;
-        char id[DEVICE_ID_MAX];  /* not a pointer: the device may go while the job runs */
-        char reason[REASON_MAX]; /* of its quarantine */
-        AdminDone done;
-        void *userdata;
-        HostJob *job;
-        struct AdminJob *next, *prev; /* utlist, in Broker.admin_jobs */
-} AdminJob;
 
 void broker_disown_admin_jobs(Broker *broker)
 {
@@ -24,7 +13,9 @@ void broker_disown_admin_jobs(Broker *broker)
                 AdminJob *admin = broker->admin_jobs;
 
                 DL_DELETE(broker->admin_jobs, admin);
-                broker->host->ops->job_disown(broker->host, admin->job);
+                if (admin->job)
+                        broker->host->ops->job_disown(broker->host, admin->job);
+                broker->host->ops->timer_stop(broker->host, admin->settle);
                 free(admin);
         }
 }
@@ -67,18 +58,35 @@ static void take_driver(AdminJob *admin, Device *device, const JobResult *result
         broker_device_put_record(broker, device);
 }
 
+void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *refusal)
+{
+        Broker *broker = admin->broker;
+
+        DL_DELETE(broker->admin_jobs, admin);
+        device->admin_job = false;
+        if (admin->done)
+                admin->done(admin->userdata, error, refusal);
+        broker_device_notify(device, broker);
+        broker_device_gc(broker, device);
+        free(admin);
+        broker_retry_stranded(broker);
+}
+
 static void admin_done(void *userdata, JobResult *result)
 {
         AdminJob *admin = userdata;
-        Broker *broker = admin->broker;
-        Device *device = broker_device(broker, admin->id);
+        /* It cannot have left the table: admin_job keeps it there. */
+        Device *device = broker_device(admin->broker, admin->id);
         const JobDeviceResult *row = result->devices;
         bool was_quarantined;
         Refusal refusal = {};
         int r = 0;
 
-        DL_DELETE(broker->admin_jobs, admin);
-        /* The device cannot have left the table: admin_job keeps it there. */
+        admin->job = NULL;
+        if (admin->kind == JOB_FUNCTIONS) {
+                functions_done(admin, device, result);
+                return;
+        }
         device->admin_job = false;
         was_quarantined = device->was_quarantined;
         device->was_quarantined = false;
@@ -99,15 +107,60 @@ static void admin_done(void *userdata, JobResult *result)
         else
                 take_driver(admin, device, result, was_quarantined, &refusal);
 
-        admin->done(admin->userdata, r, &refusal);
-        broker_device_notify(device, broker);
-        broker_device_gc(broker, device);
-        free(admin);
-        broker_retry_stranded(broker);
+        admin_job_end(admin, device, r, &refusal);
 }
 
-/* What is asked, against what the device is. 0 or a refusal. */
-static int check(Broker *broker, const Device *device, JobKind kind, const char *driver, Refusal *refusal)
+/* The one who asked waits; whoever looks at the host meanwhile is to see why. */
+static void admin_slow(void *userdata, uint64_t age_usec)
+{
+        AdminJob *admin = userdata;
+        Broker *broker = admin->broker;
+        Device *device = broker_device(broker, admin->id);
+
+        if (device->state == DEVICE_GONE ||
+            !device_set_state(device, DEVICE_BINDING,
+                              "the kernel has not finished what an administrator asked"))
+                return;
+        broker_event(broker, EVENT_STUCK, NULL, device, "", "Device %s: %s (for %llu s)", admin->id,
+                     device->state_reason, (unsigned long long)(age_usec / USEC_PER_SEC));
+        broker_device_notify(device, broker);
+}
+
+int admin_job_start(Device *device, Broker *broker, const Job *job, const char *why, AdminDone done,
+                    void *userdata, Refusal *refusal, AdminJob **ret)
+{
+        AdminJob *admin;
+        int r;
+
+        admin = calloc(1, sizeof(*admin));
+        if (!admin)
+                return -ENOMEM;
+        admin->broker = broker;
+        admin->kind = job->kind;
+        memcpy(admin->id, device->info.id, sizeof(admin->id));
+        memcpy(admin->reason, device->state_reason, sizeof(admin->reason));
+        admin->done = done;
+        admin->userdata = userdata;
+
+        r = broker->host->ops->job_start(broker->host, job, admin_done, admin_slow, admin, &admin->job);
+        if (r < 0) {
+                free(admin);
+                if (r == -EAGAIN)
+                        return refuse(refusal, RESULT_RATE_LIMITED,
+                                      "The broker has as many jobs at work as it allows; ask again.");
+                return r;
+        }
+        DL_APPEND(broker->admin_jobs, admin);
+        device->admin_job = true;
+        device->was_quarantined = device->state == DEVICE_QUARANTINED;
+        (void)device_set_state(device, DEVICE_BINDING, "%s", why);
+        broker_device_notify(device, broker);
+        if (ret)
+                *ret = admin;
+        return 0;
+}
+
+int admin_check_idle(const Device *device, Refusal *refusal)
 {
         const char *id = device->info.id;
 
@@ -118,13 +171,27 @@ static int check(Broker *broker, const Device *device, JobKind kind, const char 
         if (device->admin_job)
                 return refuse(refusal, RESULT_DEVICE_TAKEN,
                               "Another request of an administrator works on device %s.", id);
+        return 0;
+}
+
+/* What is asked, against what the device is. 0 or a refusal. */
+static int check(Broker *broker, const Device *device, JobKind kind, const char *driver, Refusal *refusal)
+{
+        const char *id = device->info.id;
+        int r;
+
+        r = admin_check_idle(device, refusal);
+        if (r == 0)
+                r = functions_check_pf(broker, device, refusal);
+        if (r != 0)
+                return r;
         if (broker_leased_function(broker, device, NULL))
                 return refuse(refusal, RESULT_DEVICE_TAKEN, "A virtual function of device %s is leased: %s.",
                               id, broker_leased_function(broker, device, NULL)->info.id);
         if (strlen(driver) >= DRIVER_NAME_MAX || strchr(driver, '/'))
                 return refuse(refusal, RESULT_INVALID_ARGS, "\"%s\" is no driver's name.", driver);
         if (kind != JOB_RESET || device->state == DEVICE_QUARANTINED)
-                return 0;
+                return functions_check_driver(broker, device, refusal);
         if (!device->info.driver_is_vfio)
                 return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
                               "Device %s is the host's (driver %s); `vfiobrokerctl bind %s` first.", id,
@@ -139,7 +206,6 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
 {
         Device *device = broker_device(broker, id);
         Job job;
-        AdminJob *admin;
         int r;
 
         if (!device || device->state == DEVICE_GONE)
@@ -164,30 +230,7 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
                               "No VFIO driver is known for device %s on bus %s; name one.", id,
                               device->info.bus);
 
-        admin = calloc(1, sizeof(*admin));
-        if (!admin)
-                return -ENOMEM;
-        admin->broker = broker;
-        admin->kind = kind;
-        memcpy(admin->id, device->info.id, sizeof(admin->id));
-        memcpy(admin->reason, device->state_reason, sizeof(admin->reason));
-        admin->done = done;
-        admin->userdata = userdata;
-
-        r = broker->host->ops->job_start(broker->host, &job, admin_done, NULL, admin, &admin->job);
-        if (r < 0) {
-                free(admin);
-                if (r == -EAGAIN)
-                        return refuse(refusal, RESULT_RATE_LIMITED,
-                                      "The broker has as many jobs at work as it allows; ask again.");
-                return r;
-        }
-        DL_APPEND(broker->admin_jobs, admin);
-        device->admin_job = true;
-        device->was_quarantined = device->state == DEVICE_QUARANTINED;
-        (void)device_set_state(device, DEVICE_BINDING, "for an administrator");
-        broker_device_notify(device, broker);
-        return 0;
+        return admin_job_start(device, broker, &job, "for an administrator", done, userdata, refusal, NULL);
 }
 
 int broker_reset_device(Broker *broker, const char *id, AdminDone done, void *userdata, Refusal *refusal)

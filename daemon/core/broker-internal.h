@@ -85,8 +85,41 @@ int lease_watch(Lease *lease);
 /* refusal.c: tells of a refusal that no lease can tell of. */
 void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal *refusal);
 
-/* admin.c: forgets the jobs of administrators; they run on. */
+/* admin.c: a job on one device that holds it for as long as it takes; `done` has the answer. */
+typedef struct AdminJob {
+        Broker *broker;
+        JobKind kind;
+        char id[DEVICE_ID_MAX];  /* not a pointer: the device may go while the job runs */
+        char reason[REASON_MAX]; /* of its quarantine */
+        unsigned functions;      /* FUNCTIONS: how many there are to be */
+        bool by_policy;          /* FUNCTIONS: nobody waits, the journal has the outcome */
+        AdminDone done;          /* or NULL */
+        void *userdata;
+        HostJob *job;                 /* NULL once it has ended */
+        HostTimer *settle;            /* FUNCTIONS: then it is waited for the inventory */
+        struct AdminJob *next, *prev; /* utlist, in Broker.admin_jobs */
+} AdminJob;
+
+/* 0, or a refusal: a lease or another such job has the device. */
+int admin_check_idle(const Device *device, Refusal *refusal);
+/* Starts the job. `ret` may be NULL. */
+int admin_job_start(Device *device, Broker *broker, const Job *job, const char *why, AdminDone done,
+                    void *userdata, Refusal *refusal, AdminJob **ret);
+/* Gives the device back and answers; its state is as the caller has set it. Frees the job. */
+void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *refusal);
+/* Forgets the jobs of administrators; they run on. */
 void broker_disown_admin_jobs(Broker *broker);
+
+/* functions.c: the VF/PF rules that hold for everybody. A virtual function is left alone while something works on its
+ * physical one; a physical function that has virtual ones is not taken from the host's driver that made them. */
+int functions_check_pf(Broker *broker, const Device *device, Refusal *refusal);
+int functions_check_driver(const Broker *broker, const Device *device, Refusal *refusal);
+
+/* functions.c: the job that sets the number of virtual functions has ended. */
+void functions_done(AdminJob *admin, Device *device, const JobResult *result);
+/* A virtual function of `pf` came or went, or anything of `pf` itself changed. */
+void broker_functions_changed(Broker *broker, const char *pf);
+void broker_functions_check_policy(Broker *broker, Device *device);
 
 /* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */
 void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)

@@ -163,6 +163,8 @@ int broker_set_policy(Broker *broker, Policy *policy)
                 NOTIFY(broker, tenant_changed, tenant);
                 broker_tenant_gc(broker, tenant);
         }
+        if (broker->functions_by_policy)
+                broker_apply_virtual_functions(broker);
         return 0;
 }
 

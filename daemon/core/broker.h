@@ -182,6 +182,7 @@ struct Broker {
         unsigned n_leases;
         unsigned n_stranded;               /* leases whose reclaim waits without a timer */
         RefusalRow refusals[REFUSAL_ROWS]; /* by uid modulo their number */
+        bool functions_by_policy;          /* broker_apply_virtual_functions() was called */
 };
 
 /* `store` may be NULL. The policy's reference is taken over where 0 is returned. */
@@ -257,3 +258,18 @@ int broker_reset_device(Broker *broker, const char *id, AdminDone done, void *us
 int broker_bind_device(Broker *broker, const char *id, const char *driver, AdminDone done, void *userdata,
                        Refusal *refusal);
 int broker_unbind_device(Broker *broker, const char *id, AdminDone done, void *userdata, Refusal *refusal);
+
+/* Gives a physical function `count` virtual ones; those that it has are taken away first, where it has another number of
+ * them, and come back without a driver. Refused while any of them is leased. `done` is called when the inventory has
+ * them all. */
+int broker_set_virtual_functions(Broker *broker, const char *id, unsigned count, AdminDone done,
+                                 void *userdata, Refusal *refusal);
+
+/* From now on `virtual-functions` of the policy holds: for the devices that are there, for those that come, and anew
+ * after each broker_set_policy(). It only ever gives functions to a device that has none. */
+void broker_apply_virtual_functions(Broker *broker);
+/* Whether such a job has not ended yet. */
+bool broker_functions_pending(const Broker *broker);
+
+/* How many virtual functions of a device the inventory has. */
+unsigned broker_n_functions(const Broker *broker, const Device *device);

@@ -35,6 +35,7 @@ struct Device {
         bool clean;           /* and it was reset since, with success */
         bool admin_job;       /* a job of an administrator works on it */
         bool was_quarantined; /* before that job */
+        bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
 
         char prior_driver[DRIVER_NAME_MAX];   /* before the broker bound it; "" = none */
         char prior_override[DRIVER_NAME_MAX]; /* driver_override, then */

@@ -21,6 +21,7 @@ const char *job_step_to_string(JobStep step)
                 [STEP_OPEN] = "open",
                 [STEP_JOIN] = "join",
                 [STEP_RESTORE_DRIVER] = "restore-driver",
+                [STEP_FUNCTIONS] = "functions",
         };
 
         return step >= 0 && step < _STEP_MAX ? table[step] : "unknown";

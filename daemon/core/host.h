@@ -56,12 +56,13 @@ void device_info_done(DeviceInfo *info);
 /* --- jobs: what can block, each in a process of its own ------------------------------------------------------- */
 
 typedef enum JobKind {
-        JOB_OPEN,    /* bind to VFIO, prove free, reset, open: gives fds */
-        JOB_REISSUE, /* open what a lease holds once more: gives fds */
-        JOB_RECLAIM, /* prove free, reset, give the driver back where asked */
-        JOB_RESET,   /* as RECLAIM, asked for by an administrator on a device that nobody holds */
-        JOB_BIND,    /* bind to `driver` */
-        JOB_UNBIND,  /* unbind whatever drives it */
+        JOB_OPEN,      /* bind to VFIO, prove free, reset, open: gives fds */
+        JOB_REISSUE,   /* open what a lease holds once more: gives fds */
+        JOB_RECLAIM,   /* prove free, reset, give the driver back where asked */
+        JOB_RESET,     /* as RECLAIM, asked for by an administrator on a device that nobody holds */
+        JOB_BIND,      /* bind to `driver` */
+        JOB_UNBIND,    /* unbind whatever drives it */
+        JOB_FUNCTIONS, /* give a physical function, on its own driver, `functions` virtual ones */
         _JOB_KIND_MAX,
 } JobKind;
 
@@ -99,6 +100,8 @@ typedef struct Job {
         JobGroup groups[JOB_DEVICES_MAX];
         size_t n_devices;
         JobDevice devices[JOB_DEVICES_MAX];
+        unsigned functions;  /* FUNCTIONS: how many */
+        bool keep_functions; /* FUNCTIONS: fail (EEXIST) rather than take away such as there are */
 } Job;
 
 void job_init(Job *job, JobKind kind);
@@ -114,6 +117,7 @@ typedef enum JobStep {
         STEP_OPEN, /* cdev, or the group's file and the device's */
         STEP_JOIN, /* the group, or the device, into the container */
         STEP_RESTORE_DRIVER,
+        STEP_FUNCTIONS, /* sysfs: sriov_numvfs */
         _STEP_MAX,
 } JobStep;
 
@@ -135,7 +139,8 @@ typedef struct JobDeviceResult {
         JobStep step;          /* the step that failed, STEP_NONE where none did */
         int error;             /* positive errno of that step */
         char text[REASON_MAX]; /* what was tried, for people: "write 0000:01:00.0 to /sys/…/bind" */
-        int fd; /* OPEN, REISSUE: the unbound cdev or the group backend's device fd, or -EBADF */
+        int fd;             /* OPEN, REISSUE: the unbound cdev or the group backend's device fd, or -EBADF */
+        unsigned functions; /* FUNCTIONS: virtual functions that it has now */
 } JobDeviceResult;
 
 typedef struct JobResult {

@@ -68,6 +68,9 @@ static int add_device(Broker *broker, DeviceInfo *info)
                 return r;
         }
         NOTIFY(broker, device_added, device);
+        device->functions_due = true;
+        broker_functions_check_policy(broker, device);
+        broker_functions_changed(broker, device->info.physical_function);
         return 0;
 }
 
@@ -112,6 +115,7 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
         if (idle && device->state != device_idle_state(device))
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
         broker_device_notify(device, broker);
+        broker_functions_check_policy(broker, device);
         return r;
 }
 
@@ -140,6 +144,7 @@ void broker_device_gc(Broker *broker, Device *device)
 void broker_device_remove(Broker *broker, const char *id)
 {
         Device *device = broker_device(broker, id);
+        char pf[DEVICE_ID_MAX];
         Lease *lease;
 
         if (!device)
@@ -151,6 +156,7 @@ void broker_device_remove(Broker *broker, const char *id)
                 return;
         }
         lease = device->lease;
+        memcpy(pf, device->info.physical_function, sizeof(pf));
         (void)device_set_state(device, DEVICE_GONE, "removed from the machine");
         if (broker->store)
                 broker->store->device_drop(broker->store_userdata, device->info.id);
@@ -160,4 +166,5 @@ void broker_device_remove(Broker *broker, const char *id)
                 broker_lease_end(broker, lease, END_DEVICE_REMOVED); /* may free the device */
         else
                 broker_device_gc(broker, device);
+        broker_functions_changed(broker, pf);
 }

@@ -4,7 +4,7 @@
  * the process, devices, then what policy/decide.c holds (selectors, groups, isolation, quotas, locked memory), and at
  * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
 
-#include "daemon/core/plan.h"
+#include "daemon/core/broker-internal.h"
 #include "daemon/core/select.h"
 #include "policy/decide.h"
 
@@ -142,6 +142,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         const Device *pf = device->info.physical_function[0]
                                    ? broker_device(broker, device->info.physical_function)
                                    : NULL;
+        bool admin = device->admin_job || (pf && pf->admin_job);
 
         *ret_facts = device_facts(device);
         *ret = (DecideDevice){
@@ -149,12 +150,12 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                 /* A device that is held itself is taken, which is the plainer word. */
                 .group_tenant = device->group && !device->lease ? group_tenant(device->group) : NULL,
                 .reset_set_tenant = device->lease ? NULL : reset_set_tenant(broker, device, tenant->name),
-                .pf_on_vfio = pf && pf->info.driver_is_vfio,
+                .pf_on_vfio = pf && (pf->info.driver_is_vfio || pf->lease),
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
                 .msi_isolated =
                         true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
-                .taken = device->lease || device->admin_job,
-                .taken_text = device->admin_job                    ? "being worked on by an administrator"
+                .taken = device->lease || admin,
+                .taken_text = admin                                ? "being worked on by an administrator"
                               : device->state == DEVICE_RECLAIMING ? "being reclaimed"
                                                                    : "in use",
         };
@@ -310,6 +311,8 @@ static int check_container(Broker *broker, const AcquirePlan *plan, Refusal *ref
 /* What only the machine's state refuses, once the policy has allowed it. */
 static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 {
+        int r;
+
         for (size_t i = 0; i < plan->n_devices; i++) {
                 const Device *device = plan->devices[i];
                 const char *id = device->info.id;
@@ -347,6 +350,9 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                                 refusal, RESULT_DEVICE_TAKEN,
                                 "Device %s cannot be given away while a virtual function of it is in use.",
                                 id);
+                r = functions_check_driver(broker, device, refusal);
+                if (r != 0)
+                        return r;
                 if (plan->tenant->reset == POLICY_RESET_REQUIRED && !broker_can_reset(broker, device))
                         return refuse(refusal, RESULT_RESET_FAILED,
                                       "Device %s has no reset of its own, and tenant %s requires one (reset "

@@ -232,10 +232,29 @@ int driver_restore(const char *bus, const char *name, const char *driver, const 
         return k;
 }
 
-int driver_reset_device(const char *bus, const char *name, char *ret_text)
+int driver_read_number(const char *bus, const char *name, const char *attribute, unsigned *ret,
+                       char *ret_text)
+{
+        _cleanup_(fclosep) FILE *file = NULL;
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/%s", bus, name, attribute);
+        (void)snprintf(ret_text, REASON_MAX, "reading %s of %s", attribute, name);
+        file = fopen(path, "re");
+        if (!file)
+                return -errno;
+        return fscanf(file, "%u", ret) == 1 ? 0 : -EIO;
+}
+
+int driver_write(const char *bus, const char *name, const char *attribute, const char *value, char *ret_text)
 {
         char path[PATH_MAX];
 
-        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/reset", bus, name);
-        return write_attribute(path, "1", ret_text);
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/%s", bus, name, attribute);
+        return write_attribute(path, value, ret_text);
+}
+
+int driver_reset_device(const char *bus, const char *name, char *ret_text)
+{
+        return driver_write(bus, name, "reset", "1", ret_text);
 }

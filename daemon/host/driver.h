@@ -35,5 +35,11 @@ int driver_rebind(const char *bus, const char *name, const char *driver, char *r
 int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
                    char *ret_text);
 
+/* Reads a number from, or writes a text into, an attribute of the device. */
+int driver_read_number(const char *bus, const char *name, const char *attribute, unsigned *ret,
+                       char *ret_text);
+int driver_write(const char *bus, const char *name, const char *attribute, const char *value,
+                 char *ret_text);
+
 /* Resets the device through its `reset` attribute, by the kernel's best method. -ENOENT where it has no such attribute. */
 int driver_reset_device(const char *bus, const char *name, char *ret_text);

@@ -41,3 +41,6 @@ int job_open_group(int number, int container, JobDeviceResult *row, int *ret_fd)
 
 void job_run_open(const Job *job, JobResult *result);
 void job_run_reissue(const Job *job, JobResult *result);
+
+/* job-functions.c */
+void job_run_functions(const Job *job, JobResult *result);

@@ -163,6 +163,7 @@ void job_run(const Job *job, JobResult *ret)
         case JOB_RESET: run_reclaim(job, ret); break;
         case JOB_BIND:
         case JOB_UNBIND: run_rebind(job, ret); break;
+        case JOB_FUNCTIONS: job_run_functions(job, ret); break;
         case _JOB_KIND_MAX: ret->error = EINVAL; break;
         }
 }

@@ -11,12 +11,6 @@
 #include "daemon/host/uapi.h"
 #include "daemon/host/vfio.h"
 
-static void closedirp(DIR **dir)
-{
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 /* "vfioN" and its device number, from the vfio-dev folder below the device. */
 static int find_cdev(const char *bus, const char *name, char ret[static 32], dev_t *ret_dev)
 {

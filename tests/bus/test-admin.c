@@ -17,6 +17,16 @@ static const char *bind_error(sd_bus *bus, const char *id, const char *driver)
         return name;
 }
 
+static const char *functions_error(sd_bus *bus, const char *id, uint32_t count)
+{
+        static char name[256];
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(bus, MANAGER, "SetVirtualFunctions", &error, NULL, "su", id, count);
+
+        (void)snprintf(name, sizeof(name), "%s", r < 0 ? strempty(error.name) : "");
+        return name;
+}
+
 static void may_not(Client *c, const void *arg)
 {
         Grant g;
@@ -30,6 +40,7 @@ static void may_not(Client *c, const void *arg)
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "UnbindDevice", DEVICE_BLUE_2),
                     STANDARD "AccessDenied"));
         CHECK(streq(bind_error(c->bus, DEVICE_BLUE, ""), STANDARD "AccessDenied"));
+        CHECK(streq(functions_error(c->bus, DEVICE_BLUE, 1), STANDARD "AccessDenied"));
         g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "lifetime", "s", "explicit");
         CHECK(streq(g.error, STANDARD "AccessDenied"));
 }
@@ -52,6 +63,8 @@ static void works_on_devices(Client *c, const void *arg)
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "UnbindDevice", DEVICE_HOST), ""));
         CHECK(streq(call_error(c->bus, MANAGER_PATH, MANAGER_INTERFACE, "ResetDevice", "nosuch"),
                     OURS "NoSuchDevice"));
+        CHECK(streq(functions_error(c->bus, "nosuch", 1), OURS "NoSuchDevice"));
+        CHECK(streq(functions_error(c->bus, DEVICE_RED, 1), STANDARD "InvalidArgs")); /* no SR-IOV */
         CHECK(streq(bind_error(c->bus, DEVICE_BLUE, "../x"), STANDARD "InvalidArgs"));
         CHECK(streq(bind_error(c->bus, DEVICE_BLUE,
                                "a-driver-with-a-name-that-is-longer-than-any-that-the-kernel-has"),

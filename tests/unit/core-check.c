@@ -244,12 +244,20 @@ void core_check(Core *core)
         unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
         int devices = 0, groups = 0, tenants = 0, containers = 0;
         uint64_t memlock = 0;
+        const AdminJob *admin;
+        int admin_jobs = 0;
         Holder *holder;
 
         for (Device *device = broker->devices; device; device = device->hh.next, devices++) {
                 check_device(core, device);
-                jobs += device->admin_job;
+                admin_jobs += device->admin_job;
         }
+        DL_FOREACH(broker->admin_jobs, admin) {
+                admin_jobs--;
+                jobs += admin->job != NULL;
+                timers += admin->settle != NULL;
+        }
+        assert_int_equal(admin_jobs, 0);
         for (Group *group = broker->groups; group; group = group->hh.next, groups++)
                 check_group(group);
         for (Tenant *tenant = broker->tenants; tenant; tenant = tenant->hh.next, tenants++) {

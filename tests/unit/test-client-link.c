@@ -42,6 +42,7 @@ static void test_null(void **state)
         assert_int_equal(vfiobroker_reset_device(NULL, "x"), -EINVAL);
         assert_int_equal(vfiobroker_bind_device(NULL, "x", ""), -EINVAL);
         assert_int_equal(vfiobroker_unbind_device(NULL, "x"), -EINVAL);
+        assert_int_equal(vfiobroker_set_virtual_functions(NULL, "x", 1), -EINVAL);
         assert_int_equal(vfiobroker_reload(NULL), -EINVAL);
 
         assert_string_equal(vfiobroker_last_error(NULL)->name, "");

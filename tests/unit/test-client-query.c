@@ -399,10 +399,15 @@ static int admin_handler(FakeBroker *fake, sd_bus_message *call)
 {
         char *seen = fake->userdata;
         const char *s;
+        uint32_t count;
+        char type;
 
         (void)sprintf(seen, "%s", sd_bus_message_get_member(call));
-        while (sd_bus_message_read(call, "s", &s) > 0)
+        while (sd_bus_message_at_end(call, false) == 0 && sd_bus_message_peek_type(call, &type, NULL) > 0 &&
+               type == 's' && sd_bus_message_read(call, "s", &s) > 0)
                 (void)sprintf(seen + strlen(seen), " %s", s);
+        if (sd_bus_message_at_end(call, false) == 0 && sd_bus_message_read(call, "u", &count) > 0)
+                (void)sprintf(seen + strlen(seen), " %u", count);
 
         if (sd_bus_message_is_method_call(call, NULL, "GetLease"))
                 return streq(seen, "GetLease l-1")
@@ -428,6 +433,9 @@ static void test_admin(void **state)
         assert_string_equal(seen, "BindDevice d vfio-pci");
         assert_int_equal(vfiobroker_unbind_device(broker, "d"), 0);
         assert_string_equal(seen, "UnbindDevice d");
+        assert_int_equal(vfiobroker_set_virtual_functions(broker, "d", 7), 0);
+        assert_string_equal(seen, "SetVirtualFunctions d 7");
+        assert_int_equal(vfiobroker_set_virtual_functions(broker, NULL, 7), -EINVAL);
         assert_int_equal(vfiobroker_reload(broker), 0);
         assert_string_equal(seen, "Reload");
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static void dma(const Client *client, const ClientDevice *edu)
 
 static void interrupt(const ClientDevice *edu)
 {
-        int fd = client_arm_msi(edu);
+        int fd = client_arm(edu, VFIO_PCI_MSI_IRQ_INDEX);
         uint32_t status;
 
         write32(edu, EDU_IRQ_RAISE, MESSAGE);

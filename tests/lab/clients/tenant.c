@@ -26,6 +26,7 @@ static const struct {
         { "long-id", "BYTES", 2, tenant_long_id },
         { "many-ids", "N", 2, tenant_many_ids },
         { "not-utf8", "SOCKET", 2, tenant_not_utf8 },
+        { "igbvf", "VF", 2, tenant_igbvf },
 };
 
 /* Acquires, says "ready PATH", and waits: SIGTERM ends the process, SIGUSR1 first releases, says so and goes

@@ -14,3 +14,4 @@ int tenant_acquire_loop(int argc, char **argv);
 int tenant_long_id(int argc, char **argv);
 int tenant_many_ids(int argc, char **argv);
 int tenant_not_utf8(int argc, char **argv);
+int tenant_igbvf(int argc, char **argv);

@@ -238,14 +238,14 @@ int client_map_dma(const Client *client, void *memory, size_t size, uint64_t iov
                              : map_iommufd(client, memory, size, iova);
 }
 
-int client_arm_msi(const ClientDevice *device)
+int client_arm(const ClientDevice *device, uint32_t index)
 {
         /* The set, and after it the fd as its data. */
         alignas(struct vfio_irq_set) uint8_t buffer[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
         struct vfio_irq_set set = {
                 .argsz = sizeof(buffer),
                 .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-                .index = VFIO_PCI_MSI_IRQ_INDEX,
+                .index = index,
                 .count = 1,
         };
         int32_t fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -256,7 +256,7 @@ int client_arm_msi(const ClientDevice *device)
         memcpy(buffer, &set, sizeof(set));
         memcpy(buffer + sizeof(set), &fd, sizeof(fd));
         if (ioctl(device->fd, VFIO_DEVICE_SET_IRQS, buffer) < 0)
-                die(errno, "arm the MSI");
+                die(errno, "arm interrupt %u", index);
         return fd;
 }
 

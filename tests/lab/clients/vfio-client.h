@@ -60,8 +60,8 @@ void client_map_bar(ClientDevice *device);
 /* Maps memory of this process for DMA at an address of the device's. 0 or a negative errno. */
 int client_map_dma(const Client *client, void *memory, size_t size, uint64_t iova);
 
-/* Arms the device's only MSI; returns the eventfd that it signals. */
-int client_arm_msi(const ClientDevice *device);
+/* Arms the device's first interrupt of that index (VFIO_PCI_MSI_IRQ_INDEX …); returns the eventfd that it signals. */
+int client_arm(const ClientDevice *device, uint32_t index);
 
 /* Waits for an eventfd; false where nothing came in time. */
 bool client_wait_event(int fd, int timeout_ms);
