@@ -63,17 +63,8 @@ void client_open(Client *client)
                 die(-r, "connect to the bus");
 }
 
-void client_acquire(Client *client, const char *const *devices, uint64_t memlock)
+static void take_fds(Client *client)
 {
-        struct vfiobroker_acquire_options options = VFIOBROKER_ACQUIRE_OPTIONS_INIT;
-        int r;
-
-        options.memlock = memlock;
-        options.label = program_invocation_short_name;
-        r = vfiobroker_acquire(client->broker, devices, &options, &client->lease);
-        if (r < 0)
-                die_refused(client, r, "acquire");
-
         client->group = strcmp(vfiobroker_lease_backend(client->lease), "group") == 0;
         client->container = vfiobroker_lease_find_fd(
                 client->lease, client->group ? VFIOBROKER_FD_CONTAINER : VFIOBROKER_FD_IOMMUFD, 0);
@@ -84,6 +75,30 @@ void client_acquire(Client *client, const char *const *devices, uint64_t memlock
                         break;
                 client->devices[client->n_devices] = (ClientDevice){ .fd = fd };
         }
+}
+
+void client_reissue(Client *client, const char *lease)
+{
+        int r = vfiobroker_reissue(client->broker, lease, &client->lease);
+
+        if (r < 0)
+                die_refused(client, r, "reissue");
+        take_fds(client);
+}
+
+void client_acquire(Client *client, const char *const *devices, uint64_t memlock)
+{
+        struct vfiobroker_acquire_options options = VFIOBROKER_ACQUIRE_OPTIONS_INIT;
+        int r;
+
+        options.memlock = memlock;
+        options.container = client->container_name;
+        options.label = program_invocation_short_name;
+        r = vfiobroker_acquire(client->broker, devices, &options, &client->lease);
+        if (r < 0)
+                die_refused(client, r, "acquire");
+
+        take_fds(client);
 }
 
 static bool is_free(const Client *client, const char *device)
@@ -145,9 +160,11 @@ static void bind_iommufd(Client *client)
                         die(errno, "bind device %zu to the iommufd", i);
         }
 
-        if (ioctl(client->container, IOMMU_IOAS_ALLOC, &alloc) < 0)
-                die(errno, "make an I/O address space");
-        client->ioas = alloc.out_ioas_id;
+        if (client->ioas == 0) {
+                if (ioctl(client->container, IOMMU_IOAS_ALLOC, &alloc) < 0)
+                        die(errno, "make an I/O address space");
+                client->ioas = alloc.out_ioas_id;
+        }
 
         for (size_t i = 0; i < client->n_devices; i++) {
                 struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach),

@@ -25,7 +25,9 @@ typedef struct Client {
         struct vfiobroker_lease *lease;
         bool group;    /* the lease's backend: group, else iommufd */
         int container; /* the iommufd or the type1 container, borrowed from the lease */
-        uint32_t ioas; /* once bound; iommufd only */
+        uint32_t
+                ioas; /* once bound; iommufd only; not 0 before: the one to attach to, of the process that made it */
+        const char *container_name; /* of a named container, or NULL */
         ClientDevice devices[MAX_DEVICES];
         size_t n_devices;
 } Client;
@@ -45,6 +47,9 @@ void client_open(Client *client);
 /* Acquires devices (NULL-terminated), with the backend that policy and kernel leave. memlock UINT64_MAX is the
  * tenant's default. */
 void client_acquire(Client *client, const char *const *devices, uint64_t memlock);
+
+/* Fresh fds of a lease that there is. */
+void client_reissue(Client *client, const char *lease);
 
 /* Looks every 2 ms until nobody has the device and the broker has it back; ends the program after
  * `seconds`. */
