@@ -140,7 +140,8 @@ static int scan_header(Scan *scan, unsigned line, char *s)
         kind = trim(s + 1);
         if (*kind == '\0') {
                 scan_error(scan, line,
-                           "a section without a name; write [broker], [tenant NAME], [pool NAME] or "
+                           "a section without a name; write [broker], [tenant NAME], [pool NAME], "
+                           "[container NAME] or "
                            "[device SELECTOR]");
                 return 0;
         }

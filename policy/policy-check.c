@@ -412,6 +412,36 @@ static int check_groups(Check *check)
         return r;
 }
 
+static void check_containers(Check *check)
+{
+        static const unsigned backends[] = { 0, POLICY_BACKEND_IOMMUFD, POLICY_BACKEND_GROUP };
+
+        for (size_t i = 0; i < check->policy->n_containers; i++) {
+                PolicyContainer *container = check->policy->containers + i;
+                const PolicyTenant *tenant =
+                        container->tenant ? policy_tenant_by_name(check->policy, container->tenant) : NULL;
+                unsigned backend = backends[container->backend];
+
+                if (!container->tenant)
+                        complain(check, POLICY_ERROR, container->where,
+                                 "[container %s] of which tenant? write tenant = NAME", container->name);
+                else if (!tenant)
+                        complain(check, POLICY_ERROR, container->tenant_where,
+                                 "tenant = %.64s: there is no section [tenant %.64s]; write one, or correct "
+                                 "the name",
+                                 container->tenant, container->tenant);
+                else if (!tenant->share_containers)
+                        complain(check, POLICY_ERROR, container->tenant_where,
+                                 "[container %s]: tenant %s has share-containers = no, and so no named ones",
+                                 container->name, tenant->name);
+                else if (backend && !(backend & tenant->backends))
+                        complain(check, POLICY_ERROR, container->where,
+                                 "[container %s]: tenant %s may not use that backend", container->name,
+                                 tenant->name);
+                container->backend = backend;
+        }
+}
+
 int policy_check(Policy *policy, PolicyErrors *errors)
 {
         _cleanup_free_ PoolState *pools = calloc(policy->n_pools + 1, sizeof(*pools));
@@ -429,6 +459,7 @@ int policy_check(Policy *policy, PolicyErrors *errors)
         check_pools(&check);
         for (size_t i = 0; i < policy->n_tenants; i++)
                 check_tenant(&check, policy->tenants + i);
+        check_containers(&check);
         for (size_t i = 0; i < policy->n_devices; i++)
                 (void)bus_of(&check, &policy->devices[i].selector);
 

@@ -111,6 +111,16 @@ typedef struct PolicyDevice {
         int virtual_functions; /* made at start; -1: left as they are */
 } PolicyDevice;
 
+/* [container NAME]: a named container that is there before anybody uses it, and stays. Names are each tenant's own, but no
+ * two sections have the same. */
+typedef struct PolicyContainer {
+        const char *name;
+        PolicyWhere where;
+        const char *tenant; /* a tenant's name; never NULL once the policy was checked */
+        PolicyWhere tenant_where;
+        unsigned backend; /* POLICY_BACKEND_*, 0: that of the first lease in it */
+} PolicyContainer;
+
 typedef struct Policy {
         unsigned n_ref;
         PolicyBroker broker;
@@ -120,6 +130,8 @@ typedef struct Policy {
         size_t n_pools;
         PolicyDevice *devices;
         size_t n_devices;
+        PolicyContainer *containers;
+        size_t n_containers;
         const PolicyTenant **tenants_by_name; /* the same, sorted */
         const PolicyPool **pools_by_name;
         const char **files; /* that were read, in order */

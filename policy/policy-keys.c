@@ -259,6 +259,12 @@ static int parse_driver(Context *context, void *field)
         return *(const char **)field ? 0 : -ENOMEM;
 }
 
+static int parse_tenant_name(Context *context, void *field)
+{
+        *(const char **)field = arena_strdup(&context->policy->arena, context->value);
+        return *(const char **)field ? 0 : -ENOMEM;
+}
+
 static int parse_socket(Context *context, void *field)
 {
         const char *value = context->value;
@@ -326,6 +332,7 @@ static int parse_socket_mode(Context *context, void *field)
 
 static const char *const reset_words[] = { "required", "best-effort", "none", NULL };
 static const char *const on_release_words[] = { "keep", "restore", NULL };
+static const char *const container_backend_words[] = { "auto", "iommufd", "group", NULL };
 static const char *const revoke_words[] = { "kill", "kill-unit", "never", NULL };
 
 static const char *word_of(const char *const *words, size_t n, size_t i)
@@ -398,6 +405,12 @@ static const Key pool_keys[] = {
         { "devices", parse_selectors, FIELD(PolicyPool, devices) },
 };
 
+static const Key container_keys[] = {
+        { "tenant", parse_tenant_name, FIELD(PolicyContainer, tenant),
+          WHERE(PolicyContainer, tenant_where) },
+        { "backend", parse_choice, FIELD(PolicyContainer, backend), .words = container_backend_words },
+};
+
 static const Key device_keys[] = {
         { "driver", parse_driver, FIELD(PolicyDevice, driver) },
         { "force-unbind", parse_bool, FIELD(PolicyDevice, force_unbind) },
@@ -409,10 +422,11 @@ typedef enum SectionKind {
         SECTION_TENANT,
         SECTION_POOL,
         SECTION_DEVICE,
+        SECTION_CONTAINER,
         _SECTION_MAX,
 } SectionKind;
 
-static const char *const section_names[] = { "broker", "tenant", "pool", "device" };
+static const char *const section_names[] = { "broker", "tenant", "pool", "device", "container" };
 
 static const struct {
         const Key *keys;
@@ -422,6 +436,7 @@ static const struct {
         [SECTION_TENANT] = { tenant_keys, ELEMENTSOF(tenant_keys) },
         [SECTION_POOL] = { pool_keys, ELEMENTSOF(pool_keys) },
         [SECTION_DEVICE] = { device_keys, ELEMENTSOF(device_keys) },
+        [SECTION_CONTAINER] = { container_keys, ELEMENTSOF(container_keys) },
 };
 
 static const Key *find_key(SectionKind kind, const char *name)
@@ -549,8 +564,8 @@ static bool check_header(PolicyErrors *errors, const char *file, const IniSectio
                 nearest = policy_nearest(section->kind, section_names, _SECTION_MAX);
                 policy_errors_add(
                         errors, POLICY_ERROR, where,
-                        "there is no section [%.100s]; %s%s%swrite [broker], [tenant NAME], [pool NAME] or "
-                        "[device SELECTOR]",
+                        "there is no section [%.100s]; %s%s%swrite [broker], [tenant NAME], [pool NAME], "
+                        "[container NAME] or [device SELECTOR]",
                         section->kind, nearest ? "did you mean " : "", strempty(nearest),
                         nearest ? "? " : "");
                 return false;
@@ -612,6 +627,7 @@ static int start_section(Policy *policy, PolicyErrors *errors, const Part *part,
         char *name = arena_strdup(&policy->arena, part->section->name);
         PolicyDevice *device;
         PolicyTenant *tenant;
+        PolicyContainer *container;
         PolicyPool *pool;
         int r;
 
@@ -637,6 +653,11 @@ static int start_section(Policy *policy, PolicyErrors *errors, const Part *part,
                 pool = policy->pools + policy->n_pools++;
                 *pool = (PolicyPool){ .name = name, .where = where };
                 *ret_target = pool;
+                return 0;
+        case SECTION_CONTAINER:
+                container = policy->containers + policy->n_containers++;
+                *container = (PolicyContainer){ .name = name, .where = where };
+                *ret_target = container;
                 return 0;
         case SECTION_DEVICE:
                 device = policy->devices + policy->n_devices++;
@@ -681,7 +702,8 @@ static int apply_parts(Policy *policy, PolicyErrors *errors, Part *parts, size_t
         policy->tenants = arena_alloc(arena, n[SECTION_TENANT], sizeof(*policy->tenants));
         policy->pools = arena_alloc(arena, n[SECTION_POOL], sizeof(*policy->pools));
         policy->devices = arena_alloc(arena, n[SECTION_DEVICE], sizeof(*policy->devices));
-        if (!policy->tenants || !policy->pools || !policy->devices)
+        policy->containers = arena_alloc(arena, n[SECTION_CONTAINER], sizeof(*policy->containers));
+        if (!policy->tenants || !policy->pools || !policy->devices || !policy->containers)
                 return -ENOMEM;
 
         for (size_t i = 0; i < n_parts; i++) {

@@ -39,7 +39,7 @@ Broker *broker_free(Broker *broker)
         broker_disown_admin_jobs(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);
-        /* With the last lease the last container. */
+        container_undeclare(broker, NULL);
         HASH_ITER(hh, broker->devices, device, next_device) {
                 HASH_DEL(broker->devices, device);
                 device_free(device);
@@ -143,20 +143,23 @@ void broker_tenant_gc(Broker *broker, Tenant *tenant)
 int broker_set_policy(Broker *broker, Policy *policy)
 {
         Tenant *tenant, *next;
+        int r = 0;
 
         /* All that can fail before anything changes. */
-        for (size_t i = 0; i < policy->n_tenants; i++) {
-                int r = broker_tenant_get(broker, policy->tenants[i].name, &tenant);
-
-                if (r < 0) {
-                        HASH_ITER(hh, broker->tenants, tenant, next)
-                                broker_tenant_gc(broker, tenant);
-                        return r;
-                }
+        for (size_t i = 0; i < policy->n_tenants && r >= 0; i++)
+                r = broker_tenant_get(broker, policy->tenants[i].name, &tenant);
+        if (r >= 0)
+                r = container_declare_all(broker, policy);
+        if (r < 0) {
+                container_undeclare(broker, broker->policy);
+                HASH_ITER(hh, broker->tenants, tenant, next)
+                        broker_tenant_gc(broker, tenant);
+                return r;
         }
 
         policy_unref(broker->policy);
         broker->policy = policy;
+        container_undeclare(broker, policy);
         broker->policy_generation++;
         HASH_ITER(hh, broker->tenants, tenant, next) {
                 tenant->in_policy = policy_tenant_by_name(policy, tenant->name) != NULL;

@@ -77,8 +77,13 @@ static void container_gc(Broker *broker, Container *container)
 {
         if (container->n_leases > 0)
                 return;
-        NOTIFY(broker, container_removed, container);
         close_all(container);
+        if (container->declared) {
+                container->backend = container->declared_backend;
+                NOTIFY(broker, container_changed, container);
+                return;
+        }
+        NOTIFY(broker, container_removed, container);
         HASH_DEL(broker->containers, container);
         free(container);
 }
@@ -119,6 +124,52 @@ int container_get(Broker *broker, const char *tenant, const char *name, const ch
                 NOTIFY(broker, container_changed, container);
         *ret = container;
         return 0;
+}
+
+static const PolicyContainer *declaration_of(const Policy *policy, const Container *container)
+{
+        for (size_t i = 0; i < policy->n_containers; i++)
+                if (streq(policy->containers[i].name, container->name) &&
+                    streq(policy->containers[i].tenant, container->tenant))
+                        return policy->containers + i;
+        return NULL;
+}
+
+int container_declare_all(Broker *broker, const Policy *policy)
+{
+        for (size_t i = 0; i < policy->n_containers; i++) {
+                const PolicyContainer *wanted = policy->containers + i;
+                Container *container = broker_container(broker, wanted->tenant, wanted->name);
+                bool added = !container;
+                int r;
+
+                if (container && !container->named)
+                        continue; /* a lease's id, of all names */
+                if (!container) {
+                        r = container_new(broker, wanted->tenant, wanted->name, true, &container);
+                        if (r < 0)
+                                return r;
+                        container->backend = wanted->backend;
+                }
+                container->declared = true;
+                container->declared_backend = wanted->backend;
+                if (added)
+                        NOTIFY(broker, container_added, container);
+        }
+        return 0;
+}
+
+void container_undeclare(Broker *broker, const Policy *policy)
+{
+        Container *container, *next;
+
+        HASH_ITER(hh, broker->containers, container, next) {
+                if (policy && declaration_of(policy, container))
+                        continue;
+                container->declared = false;
+                container->declared_backend = 0;
+                container_gc(broker, container);
+        }
 }
 
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,

@@ -22,10 +22,12 @@ typedef struct Container {
         char name[CONTAINER_NAME_MAX + 1];
         char tenant[CONTAINER_NAME_MAX + 1];
         bool named;
-        unsigned backend; /* POLICY_BACKEND_* */
-        int fd;           /* owned: the context, or -EBADF where it is not kept, or lost */
-        bool lost;        /* leases use a context whose fd went with an earlier life of the daemon */
-        size_t n_groups;  /* group backend: groups in the container */
+        bool declared;             /* by policy: it stays without leases */
+        unsigned declared_backend; /* POLICY_BACKEND_*, 0: any */
+        unsigned backend;          /* POLICY_BACKEND_* */
+        int fd;                    /* owned: the context, or -EBADF where it is not kept, or lost */
+        bool lost;       /* leases use a context whose fd went with an earlier life of the daemon */
+        size_t n_groups; /* group backend: groups in the container */
         struct {
                 int number;
                 int fd; /* owned */
@@ -46,6 +48,11 @@ bool container_in_use(Broker *broker, const Container *container, const Lease *e
  * `name` NULL: private. 0 or a negative errno, with nothing changed. The lease is in no table yet. */
 int container_get(Broker *broker, const char *tenant, const char *name, const char *lease_id,
                   unsigned backend, Container **ret);
+/* The policy in force has changed: what it declares is there, what it declares no more goes with its last lease. -ENOMEM
+ * with nothing changed but what was declared in addition. */
+int container_declare_all(Broker *broker, const Policy *policy);
+void container_undeclare(Broker *broker, const Policy *policy);
+
 /* The same after a restart: whatever the kernel has of it is only its users'. */
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
                       Container **ret);

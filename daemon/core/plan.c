@@ -227,6 +227,8 @@ static void choose_backend(Broker *broker, const AcquireRequest *request, Acquir
                 plan->backend = plan->target->backend;
         else if (plan->backend == 0 && container && container_in_use(broker, container, NULL))
                 plan->backend = container->backend;
+        else if (plan->backend == 0 && container)
+                plan->backend = container->declared_backend;
         if (plan->backend != 0)
                 return;
 
@@ -275,6 +277,11 @@ static int check_container(Broker *broker, const AcquirePlan *plan, Refusal *ref
                 return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
                               "%s is the private container of a lease, which no other can join.",
                               container->name);
+        if (container && container->declared_backend && container->declared_backend != plan->backend)
+                return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
+                              "Policy says that container %s is of the %s backend; ask for that, or for "
+                              "another container.",
+                              container->name, backend_name(container->declared_backend));
         if (joins && container->backend != plan->backend)
                 return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
                               "Container %s is of the %s backend; ask for that, or for another container.",

@@ -278,14 +278,47 @@ static void test_end_while_opening(void **state)
         assert_int_equal(fake_host_count_fds(), fds);
 }
 
+/* Policy declares one: it is there before anybody, has its backend, and stays when everybody is gone, until policy has it no
+ * more. */
+static void test_declared(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        unsigned fds = fake_host_count_fds();
+        Lease *lease;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        core_set_policy(core, POLICY_HEAD "[container vm]\ntenant = blue\nbackend = group\n");
+        assert_int_equal(core->n_containers, 1);
+        assert_non_null(broker_container(core->broker, "blue", "vm"));
+        assert_non_null(strstr(REFUSED(core, RESULT_CONTAINER_INCOMPATIBLE, vmm, { D1 }, .container = "vm",
+                                       .backend = POLICY_BACKEND_IOMMUFD),
+                               "Policy says"));
+        lease = GRANT(core, vmm, { D1 }, .container = "vm");
+        assert_int_equal(lease->backend, POLICY_BACKEND_GROUP);
+        release(core, lease);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(core->n_containers, 1);
+        assert_int_equal(fake_host_count_fds(), fds);
+        core_check_idle(core);
+
+        lease = GRANT(core, vmm, { D1 }, .container = "vm");
+        core_set_policy(core, POLICY_HEAD);
+        assert_int_equal(core->n_containers, 1); /* its lease is not over */
+        release(core, lease);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(core->n_containers, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
 
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(private),      TEST(named),        TEST(names_are_the_tenants),
-                TEST(incompatible), TEST(groups),       TEST(release_is_tried_again),
-                TEST(whole_group),  TEST(too_many_fds), TEST(end_while_opening),
+                TEST(private),           TEST(named),    TEST(names_are_the_tenants),
+                TEST(incompatible),      TEST(groups),   TEST(release_is_tried_again),
+                TEST(whole_group),       TEST(declared), TEST(too_many_fds),
+                TEST(end_while_opening),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
