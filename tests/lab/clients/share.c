@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* tenant share NAME EDU BYTES [IOAS]: one process of several in a named container. The first maps BYTES of its memory, whose
- * first page has a text, and says its I/O address space; a later one, given that, maps nothing but a page of its own, and
- * has its own device read the text at the first one's address. Each then waits to be killed.
+/* tenant share NAME EDU BYTES [IOAS IOVA]: one process of several in a named container. The first maps BYTES of its
+ * memory, whose first page has a text, and says its I/O address space; a later one, given that, maps nothing but a
+ * page of its own at IOVA, and has its own device read the text at the first one's address. Each then works until it
+ * is killed.
  *
- * tenant reissue EDU: a program that replaces itself. It acquires, computes, closes everything, executes itself, has its
- * fds issued anew and computes again. */
+ * tenant reissue EDU: a program that replaces itself. It acquires, computes, closes everything, executes itself, has
+ * its fds issued anew and computes again. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,14 +19,14 @@
 #include "tenant.h"
 #include "vfio-client.h"
 
-#define IOVA      0x100000u
-#define IOVA_PEER 0x8000000u
-#define TEXT      "mapped by the one, read by the device of the other"
+#define IOVA 0x100000u
+#define TEXT "mapped by the one, read by the device of the other"
 
 int tenant_share(int argc, char **argv)
 {
         const char *const devices[] = { argv[2], NULL };
-        bool peer = argc > 4;
+        bool peer = argc > 5;
+        uint64_t own = peer ? number(argv[5]) : IOVA;
         size_t size = peer ? PAGE : number(argv[3]);
         Client client;
         char *memory;
@@ -42,12 +43,11 @@ int tenant_share(int argc, char **argv)
                 die(errno, "allocate %zu bytes", size);
         if (!peer)
                 strcpy(memory, TEXT);
-        r = client_map_dma(&client, memory, size, peer ? IOVA_PEER : IOVA);
+        r = client_map_dma(&client, memory, size, own);
         if (r < 0)
                 die(-r, "map %zu bytes for DMA", size);
         if (peer) {
-                if (!edu_dma(&client.devices[0], false, IOVA) ||
-                    !edu_dma(&client.devices[0], true, IOVA_PEER))
+                if (!edu_dma(&client.devices[0], false, IOVA) || !edu_dma(&client.devices[0], true, own))
                         die(0, "DMA at the other's address: still running after 5 s");
                 ok("shared %s", strcmp(memory, TEXT) == 0 ? "same" : "other");
         }
@@ -55,7 +55,7 @@ int tenant_share(int argc, char **argv)
         (void)fflush(stdout);
         /* It goes on working, so that somebody can see that it does when the other one is gone. */
         for (unsigned long n = 0;; n++) {
-                if (!edu_dma(&client.devices[0], n % 2 != 0, peer ? IOVA_PEER : IOVA))
+                if (!edu_dma(&client.devices[0], n % 2 != 0, own))
                         die(0, "DMA %lu: still running after 5 s", n);
                 (void)usleep(1000); /* a pace, not a condition */
         }

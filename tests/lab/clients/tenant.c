@@ -22,7 +22,7 @@ static const struct {
         { "peek-igb", "IGB", 2, tenant_peek_igb },
         { "pass-dup", "DEVICE --unbound|--bound|--mmap", 3, tenant_pass_dup },
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
-        { "share", "NAME EDU BYTES [IOAS]", 4, tenant_share },
+        { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },
         { "reissue", "EDU", 2, tenant_reissue },
         { "acquire-loop", "N DEVICE", 3, tenant_acquire_loop },
         { "long-id", "BYTES", 2, tenant_long_id },
