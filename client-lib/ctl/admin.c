@@ -5,34 +5,19 @@
 
 #include "client-lib/ctl/ctl.h"
 
-static int release(struct vfiobroker *broker, const char *lease, _unused_ bool first)
-{
-        return vfiobroker_release(broker, lease);
-}
-
 int verb_release(const Verb *verb, int argc, char **argv)
 {
-        return verb_for_each(verb, argc, argv, release);
-}
-
-static int reset(struct vfiobroker *broker, const char *device, _unused_ bool first)
-{
-        return vfiobroker_reset_device(broker, device);
+        return verb_for_each(verb, argc, argv, vfiobroker_release);
 }
 
 int verb_reset(const Verb *verb, int argc, char **argv)
 {
-        return verb_for_each(verb, argc, argv, reset);
-}
-
-static int unbind(struct vfiobroker *broker, const char *device, _unused_ bool first)
-{
-        return vfiobroker_unbind_device(broker, device);
+        return verb_for_each(verb, argc, argv, vfiobroker_reset_device);
 }
 
 int verb_unbind(const Verb *verb, int argc, char **argv)
 {
-        return verb_for_each(verb, argc, argv, unbind);
+        return verb_for_each(verb, argc, argv, vfiobroker_unbind_device);
 }
 
 int verb_bind(const Verb *verb, int argc, char **argv)

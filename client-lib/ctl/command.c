@@ -11,16 +11,26 @@
 typedef enum TokenType {
         TOKEN_TEXT,    /* one character */
         TOKEN_LITERAL, /* what "{{name}" stands for: all but its first character */
-        TOKEN_IOMMUFD,
-        TOKEN_DEVICE,
+        TOKEN_FD,
         TOKEN_UNKNOWN,
 } TokenType;
 
 typedef struct Token {
         TokenType type;
-        size_t size;  /* characters that it takes */
-        size_t index; /* of a device */
+        size_t size; /* characters that it takes */
+        enum vfiobroker_fd_kind kind;
+        size_t index; /* of that kind */
 } Token;
+
+static const struct {
+        const char *name;
+        bool many; /* may have an index */
+} kinds[COMMAND_KINDS] = {
+        [VFIOBROKER_FD_IOMMUFD] = { "iommufd", false },
+        [VFIOBROKER_FD_CONTAINER] = { "container", false },
+        [VFIOBROKER_FD_GROUP] = { "group", true },
+        [VFIOBROKER_FD_DEVICE] = { "device", true },
+};
 
 static bool is_small(char c)
 {
@@ -75,6 +85,19 @@ static bool read_index(const char *s, size_t n, size_t *ret)
         return true;
 }
 
+/* What stands between the braces: [name, name_end) and, after a colon, up to end. */
+static bool read_kind(const char *name, size_t name_end, size_t end, Token *token)
+{
+        for (size_t i = VFIOBROKER_FD_IOMMUFD; i < COMMAND_KINDS; i++) {
+                if (strlen(kinds[i].name) != name_end || strncmp(name, kinds[i].name, name_end) != 0)
+                        continue;
+                token->kind = (enum vfiobroker_fd_kind)i;
+                return end == name_end ||
+                       (kinds[i].many && read_index(name + name_end + 1, end - name_end - 1, &token->index));
+        }
+        return false;
+}
+
 static Token read_token(const char *s)
 {
         Token token = { .type = TOKEN_TEXT, .size = 1 };
@@ -86,34 +109,29 @@ static Token read_token(const char *s)
         if (!match_braces(s, &name_end, &end))
                 return token;
 
-        token.type = TOKEN_UNKNOWN;
         token.size = end + 1;
-        if (name_end == 8 && strncmp(s, "{iommufd", 8) == 0 && end == name_end)
-                token.type = TOKEN_IOMMUFD;
-        if (name_end == 7 && strncmp(s, "{device", 7) == 0 &&
-            (end == name_end || read_index(s + name_end + 1, end - name_end - 1, &token.index)))
-                token.type = TOKEN_DEVICE;
+        token.type = read_kind(s + 1, name_end - 1, end - 1, &token) ? TOKEN_FD : TOKEN_UNKNOWN;
         return token;
 }
 
 int command_scan(const char *const *command, CommandNeeds *ret, char **ret_error)
 {
-        CommandNeeds needs = { .iommufd = false };
+        CommandNeeds needs = { .n = { 0 } };
 
         for (; *command; command++) {
                 Token token;
 
                 for (const char *s = *command; *s; s += token.size) {
                         token = read_token(s);
-                        if (token.type == TOKEN_IOMMUFD)
-                                needs.iommufd = true;
-                        if (token.type == TOKEN_DEVICE && token.index >= needs.n_devices)
-                                needs.n_devices = token.index + 1;
+                        if (token.type == TOKEN_FD && token.index >= needs.n[token.kind])
+                                needs.n[token.kind] = token.index + 1;
                         if (token.type == TOKEN_UNKNOWN) {
-                                if (asprintf(ret_error,
-                                             "There is no placeholder '%.*s', only {iommufd}, {device} and "
-                                             "{device:N}; write '{%.*s' for the text",
-                                             (int)token.size, s, (int)token.size, s) < 0)
+                                if (asprintf(
+                                            ret_error,
+                                            "There is no placeholder '%.*s', only {iommufd}, {container}, "
+                                            "{group}, {group:N}, {device} and {device:N}; write '{%.*s' for "
+                                            "the text",
+                                            (int)token.size, s, (int)token.size, s) < 0)
                                         return -ENOMEM;
                                 return -EINVAL;
                         }
@@ -124,20 +142,47 @@ int command_scan(const char *const *command, CommandNeeds *ret, char **ret_error
         return 0;
 }
 
-/* The fd that a placeholder stands for, marked as used; -ENOENT where the lease has none. */
-static int token_fd(const Token *token, CommandFds *fds)
+static int refuse(char **ret_error, const char *text)
 {
-        if (token->type == TOKEN_IOMMUFD) {
-                if (fds->iommufd < 0)
-                        return -ENOENT;
-                fds->iommufd_used = true;
-                return fds->iommufd;
-        }
+        *ret_error = strdup(text);
+        return *ret_error ? -EINVAL : -ENOMEM;
+}
 
-        if (token->index >= fds->n_devices)
-                return -ENOENT;
-        fds->devices_used[token->index] = true;
-        return fds->devices[token->index];
+int command_backend(const CommandNeeds *needs, bool qemu, const char *asked, const char **ret,
+                    char **ret_error)
+{
+        bool iommufd = needs->n[VFIOBROKER_FD_IOMMUFD] > 0;
+        bool group = needs->n[VFIOBROKER_FD_CONTAINER] > 0 || needs->n[VFIOBROKER_FD_GROUP] > 0;
+
+        if (qemu && (group || (asked && streq(asked, "group"))))
+                return refuse(
+                        ret_error,
+                        "QEMU takes the fds of the backend iommufd only; for the backend group it opens "
+                        "/dev/vfio itself. Leave --backend group, {container} and {group} out; on a "
+                        "kernel without iommufd use a program that takes these fds");
+        if (iommufd && group)
+                return refuse(ret_error,
+                              "A lease has the backend iommufd, with {iommufd}, or the backend group, "
+                              "with {container} and {group}: use those of one");
+        if (iommufd && asked && streq(asked, "group"))
+                return refuse(ret_error, "With --backend group there is no {iommufd} but a {container}");
+        if (group && asked && streq(asked, "iommufd"))
+                return refuse(ret_error, "With --backend iommufd there is no {container} nor {group} but an "
+                                         "{iommufd}");
+
+        *ret = iommufd || qemu ? "iommufd" : group ? "group" : asked;
+        return 0;
+}
+
+/* The nth fd of a kind, marked as used; -ENOENT where the lease has none. */
+static int use_fd(CommandFds *fds, enum vfiobroker_fd_kind kind, size_t nth)
+{
+        for (size_t i = 0; i < fds->n_rows; i++)
+                if (fds->rows[i].kind == kind && nth-- == 0) {
+                        fds->rows[i].used = true;
+                        return fds->rows[i].fd;
+                }
+        return -ENOENT;
 }
 
 static int expand(const char *argument, CommandFds *fds, char **ret)
@@ -159,9 +204,8 @@ static int expand(const char *argument, CommandFds *fds, char **ret)
                 switch (token.type) {
                 case TOKEN_TEXT: (void)fputc(*s, f); break;
                 case TOKEN_LITERAL: (void)fwrite(s + 1, 1, token.size - 1, f); break;
-                case TOKEN_IOMMUFD:
-                case TOKEN_DEVICE:
-                        fd = token_fd(&token, fds);
+                case TOKEN_FD:
+                        fd = use_fd(fds, token.kind, token.index);
                         if (fd < 0)
                                 return fd;
                         (void)fprintf(f, "%d", fd);
@@ -178,26 +222,26 @@ static int expand(const char *argument, CommandFds *fds, char **ret)
         return 0;
 }
 
-/* Fills `argv` with four arguments for the iommufd and the first device, and two for each more. */
+/* Fills `argv` with two arguments for the iommufd and two for each device. */
 static int append_qemu(CommandFds *fds, char **argv)
 {
+        int iommufd = use_fd(fds, VFIOBROKER_FD_IOMMUFD, 0), device;
         size_t n = 0;
 
-        if (fds->iommufd < 0 || fds->n_devices == 0)
+        if (iommufd < 0)
                 return -ENOENT;
 
         argv[n++] = strdup("-object");
-        fds->iommufd_used = true;
-        if (asprintf(&argv[n++], "iommufd,id=iommufd0,fd=%d", fds->iommufd) < 0)
+        if (asprintf(&argv[n++], "iommufd,id=iommufd0,fd=%d", iommufd) < 0)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < fds->n_devices; i++) {
+        for (size_t i = 0; (device = use_fd(fds, VFIOBROKER_FD_DEVICE, i)) >= 0; i++) {
                 argv[n++] = strdup("-device");
-                fds->devices_used[i] = true;
-                if (asprintf(&argv[n++], "vfio-pci,id=hostdev%zu,fd=%d,iommufd=iommufd0", i,
-                             fds->devices[i]) < 0)
+                if (asprintf(&argv[n++], "vfio-pci,id=hostdev%zu,fd=%d,iommufd=iommufd0", i, device) < 0)
                         return -ENOMEM;
         }
+        if (n == 2)
+                return -ENOENT;
 
         for (size_t i = 0; i < n; i++)
                 if (!argv[i])
@@ -214,7 +258,7 @@ int command_build(const char *const *command, CommandFds *fds, bool qemu, char *
         while (command[n])
                 n++;
 
-        argv = calloc(n + 2 + 2 * fds->n_devices + 1, sizeof(char *));
+        argv = calloc(n + 2 * fds->n_rows + 1, sizeof(char *));
         if (!argv)
                 return -ENOMEM;
 

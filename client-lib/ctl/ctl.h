@@ -25,6 +25,9 @@ typedef struct Verb {
 
 int verb_list(const Verb *verb, int argc, char **argv);
 int verb_leases(const Verb *verb, int argc, char **argv);
+int verb_groups(const Verb *verb, int argc, char **argv);
+int verb_containers(const Verb *verb, int argc, char **argv);
+int verb_tree(const Verb *verb, int argc, char **argv);
 int verb_status(const Verb *verb, int argc, char **argv);
 int verb_check(const Verb *verb, int argc, char **argv);
 int verb_release(const Verb *verb, int argc, char **argv);
@@ -47,9 +50,10 @@ int verb_usage(const Verb *verb, const char *format, ...) _printf_(2, 3);
  * there may be. */
 int verb_arguments(const Verb *verb, int argc, char **argv, int min, int max, int *ret_exit);
 
-/* A verb without options whose arguments are all treated alike, one or more: connects, and calls `one` for each; -errno
- * from it is a refusal, which is reported with the argument, and does not keep the others from their turn. */
-typedef int (*VerbOne)(struct vfiobroker *broker, const char *argument, bool first);
+/* A verb without options whose arguments are all treated alike, one or more: connects, and calls `one` for each. -errno
+ * is a refusal, which is reported with the argument; 1 is a failure that has been reported. Neither keeps the others from
+ * their turn. */
+typedef int (*VerbOne)(struct vfiobroker *broker, const char *argument);
 int verb_for_each(const Verb *verb, int argc, char **argv, VerbOne one);
 
 /* "vfiobrokerctl: TEXT" on stderr. */
@@ -67,3 +71,6 @@ DEFINE_CLEANUP(struct vfiobroker_lease *, vfiobroker_lease_free)
 DEFINE_CLEANUP(struct vfiobroker_device *, vfiobroker_device_free)
 DEFINE_CLEANUP(struct vfiobroker_device_list *, vfiobroker_device_list_free)
 DEFINE_CLEANUP(struct vfiobroker_lease_list *, vfiobroker_lease_list_free)
+DEFINE_CLEANUP(struct vfiobroker_lease_info *, vfiobroker_lease_info_free)
+DEFINE_CLEANUP(struct vfiobroker_group_list *, vfiobroker_group_list_free)
+DEFINE_CLEANUP(struct vfiobroker_container_list *, vfiobroker_container_list_free)

@@ -99,10 +99,15 @@ static int check_command(const Verb *verb, Exec *exec)
         if (r < 0)
                 return usage(verb, error ? error : strerror(-r), "");
 
+        r = command_backend(&exec->needs, exec->qemu, exec->request.options.backend,
+                            &exec->request.options.backend, &error);
+        if (r < 0)
+                return usage(verb, error ? error : strerror(-r), "");
+
         exact = command_count_devices(exec->request.devices, &n_devices);
-        if (exact && exec->needs.n_devices > n_devices) {
+        if (exact && exec->needs.n[VFIOBROKER_FD_DEVICE] > n_devices) {
                 ctl_error("{device:%zu} is not there: --device gives {device:0} to {device:%zu}",
-                          exec->needs.n_devices - 1, n_devices - 1);
+                          exec->needs.n[VFIOBROKER_FD_DEVICE] - 1, n_devices - 1);
                 return EXIT_EXEC_FAILED;
         }
 
@@ -114,59 +119,59 @@ static int check_command(const Verb *verb, Exec *exec)
         return 0;
 }
 
-/* Borrows the lease's fds for the command. The arrays in *ret are the caller's to free. */
-static int borrow_fds(const struct vfiobroker_lease *lease, int **ret_devices, bool **ret_used,
-                      CommandFds *ret)
+/* Borrows the lease's fds for the command. The rows in *ret are the caller's to free. */
+static int borrow_fds(const struct vfiobroker_lease *lease, CommandFds *ret)
 {
-        _cleanup_free_ int *devices = NULL;
-        _cleanup_free_ bool *used = NULL;
-        size_t n = 0;
+        size_t n = vfiobroker_lease_n_fds(lease);
+        CommandFd *rows;
 
-        devices = calloc(vfiobroker_lease_n_fds(lease) + 1, sizeof(*devices));
-        used = calloc(vfiobroker_lease_n_fds(lease) + 1, sizeof(*used));
-        if (!devices || !used)
+        rows = calloc(n + 1, sizeof(*rows));
+        if (!rows)
                 return -ENOMEM;
 
-        for (int fd; (fd = vfiobroker_lease_find_fd(lease, VFIOBROKER_FD_DEVICE, n)) >= 0; n++)
-                devices[n] = fd;
+        for (size_t i = 0; i < n; i++) {
+                const struct vfiobroker_fd *fd = vfiobroker_lease_fd(lease, i);
 
-        *ret = (CommandFds){
-                .iommufd = vfiobroker_lease_find_fd(lease, VFIOBROKER_FD_IOMMUFD, 0),
-                .devices = devices,
-                .n_devices = n,
-                .devices_used = used,
-        };
-        *ret_devices = TAKE_PTR(devices);
-        *ret_used = TAKE_PTR(used);
+                rows[i] = (CommandFd){ .kind = fd->kind, .fd = fd->fd };
+        }
+        *ret = (CommandFds){ .rows = rows, .n_rows = n };
         return 0;
 }
 
 static int let_inherit(const CommandFds *fds)
 {
-        if (fds->iommufd_used && fcntl(fds->iommufd, F_SETFD, 0) < 0)
-                return -errno;
-
-        for (size_t i = 0; i < fds->n_devices; i++)
-                if (fds->devices_used[i] && fcntl(fds->devices[i], F_SETFD, 0) < 0)
+        for (size_t i = 0; i < fds->n_rows; i++)
+                if (fds->rows[i].used && fcntl(fds->rows[i].fd, F_SETFD, 0) < 0)
                         return -errno;
         return 0;
+}
+
+static size_t count_kind(const CommandFds *fds, enum vfiobroker_fd_kind kind)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < fds->n_rows; i++)
+                n += fds->rows[i].kind == kind;
+        return n;
 }
 
 /* Becomes COMMAND. Returns the exit code, with the lease still to be released. */
 static int become(const Exec *exec, const struct vfiobroker_lease *lease)
 {
         _cleanup_(command_freep) char **argv = NULL;
-        _cleanup_free_ int *devices = NULL;
-        _cleanup_free_ bool *used = NULL;
-        CommandFds fds;
+        _cleanup_free_ CommandFd *rows = NULL;
+        CommandFds fds = { .rows = NULL };
         int r;
 
-        r = borrow_fds(lease, &devices, &used, &fds);
+        r = borrow_fds(lease, &fds);
+        rows = fds.rows;
         if (r >= 0)
                 r = command_build(exec->command, &fds, exec->qemu, &argv);
         if (r == -ENOENT) {
-                ctl_error("The lease has %zu devices and the backend %s, which is not what COMMAND asks for",
-                          fds.n_devices, vfiobroker_lease_backend(lease));
+                ctl_error("COMMAND asks for what the lease has not: its backend is %s, with %zu device(s) "
+                          "and %zu group(s) that it holds the whole of",
+                          vfiobroker_lease_backend(lease), count_kind(&fds, VFIOBROKER_FD_DEVICE),
+                          count_kind(&fds, VFIOBROKER_FD_GROUP));
                 return EXIT_EXEC_FAILED;
         }
         if (r >= 0)
@@ -198,10 +203,6 @@ int verb_exec(const Verb *verb, int argc, char **argv)
         if (code != 0)
                 return code;
 
-        /* Only iommufds can be passed on: say so, and the broker's refusal will be about that. */
-        if (!exec.request.options.backend && (exec.qemu || exec.needs.iommufd))
-                exec.request.options.backend = "iommufd";
-
         r = ctl_open(&broker);
         if (r < 0)
                 return EXIT_EXEC_FAILED;
@@ -209,6 +210,8 @@ int verb_exec(const Verb *verb, int argc, char **argv)
         r = vfiobroker_acquire(broker, exec.request.devices, &exec.request.options, &lease);
         if (r < 0) {
                 (void)ctl_refused(broker, "Cannot acquire", r);
+                if (r == -EOPNOTSUPP && exec.qemu)
+                        ctl_error("--qemu asks for the backend iommufd, the only one whose fds QEMU takes");
                 return EXIT_EXEC_FAILED;
         }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vfiobrokerctl list and leases: one table each. */
+/* vfiobrokerctl list, leases, groups and containers: one table each. */
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -121,4 +121,105 @@ int verb_leases(const Verb *verb, int argc, char **argv)
         static const char *const headings[] = { "LEASE", "TENANT", "BACKEND", "PID", "MEMLOCK", "LABEL" };
 
         return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_leases);
+}
+
+/* On a terminal a cell that is not the last has so many names, and then their number; elsewhere, all. */
+#define NAMES_MAX 2
+
+static size_t names_max(void)
+{
+        return terminal_width(stdout) > 0 ? NAMES_MAX : SIZE_MAX;
+}
+
+static int add_group(Table *table, const struct vfiobroker_group_entry *group)
+{
+        _cleanup_free_ char *devices = NULL, *blockers = NULL, *viable = NULL;
+        char number[16];
+        int r;
+
+        (void)snprintf(number, sizeof(number), "%" PRIu32, group->number);
+        r = text_join(group->devices, names_max(), &devices);
+        if (r >= 0)
+                r = text_join(group->blockers, SIZE_MAX, &blockers);
+        if (r < 0)
+                return r;
+        if (asprintf(&viable, "%s%s%s", group->viable ? "yes" : "no", *blockers ? ": " : "", blockers) < 0) {
+                viable = NULL;
+                return -ENOMEM;
+        }
+        return table_add_row(table,
+                             (const char *const[]){ number, group->type, group->tenant, devices, viable });
+}
+
+static int by_number(const void *a, const void *b)
+{
+        const struct vfiobroker_group_entry *const *x = a, *const *y = b;
+
+        return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
+}
+
+static int fill_groups(struct vfiobroker *broker, Table *table)
+{
+        _cleanup_(vfiobroker_group_list_freep) struct vfiobroker_group_list *list = NULL;
+        int r;
+
+        r = vfiobroker_list_groups(broker, &list);
+        if (r < 0)
+                return r;
+
+        qsort((void *)list->groups, list->n, sizeof(*list->groups), by_number);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_group(table, list->groups[i]);
+        return r;
+}
+
+int verb_groups(const Verb *verb, int argc, char **argv)
+{
+        static const char *const headings[] = { "GROUP", "TYPE", "TENANT", "DEVICES", "VIABLE" };
+
+        return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_groups);
+}
+
+static int add_container(Table *table, const struct vfiobroker_container_entry *container)
+{
+        _cleanup_free_ char *groups = NULL, *leases = NULL;
+        int r;
+
+        r = text_join(container->groups, names_max(), &groups);
+        if (r >= 0)
+                r = text_join(container->leases, SIZE_MAX, &leases);
+        if (r < 0)
+                return r;
+        return table_add_row(table, (const char *const[]){ container->name, container->backend,
+                                                           container->tenant, groups, leases });
+}
+
+static int by_tenant_and_name(const void *a, const void *b)
+{
+        const struct vfiobroker_container_entry *const *x = a, *const *y = b;
+        int order = strcmp((*x)->tenant, (*y)->tenant);
+
+        return order != 0 ? order : strcmp((*x)->name, (*y)->name);
+}
+
+static int fill_containers(struct vfiobroker *broker, Table *table)
+{
+        _cleanup_(vfiobroker_container_list_freep) struct vfiobroker_container_list *list = NULL;
+        int r;
+
+        r = vfiobroker_list_containers(broker, &list);
+        if (r < 0)
+                return r;
+
+        qsort((void *)list->containers, list->n, sizeof(*list->containers), by_tenant_and_name);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = add_container(table, list->containers[i]);
+        return r;
+}
+
+int verb_containers(const Verb *verb, int argc, char **argv)
+{
+        static const char *const headings[] = { "CONTAINER", "BACKEND", "TENANT", "GROUPS", "LEASES" };
+
+        return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_containers);
 }

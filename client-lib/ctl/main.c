@@ -11,55 +11,75 @@
 #include "client-lib/ctl/ctl.h"
 #include "client-lib/ctl/text.h"
 
+#define HELP_LIST "  --no-legend       leave the line of headings out\n"
+
+/* Of check and exec. */
+#define HELP_REQUEST                                                                                        \
+        "  --tenant TENANT   the tenant to act as, where you match several\n"                               \
+        "  --backend NAME    iommufd, group or auto\n"                                                      \
+        "  --container NAME  the I/O address space to create, or to share with your\n"                      \
+        "                    tenant's other leases of that name; by default a private one\n"                \
+        "  --memlock SIZE    bytes to map for DMA at once (a VM's RAM); K, M, G and T are\n"                \
+        "                    powers of 1024\n"
+
 static const Verb verbs[] = {
-        { "list", "", "List the devices that you may use",
-          "  --no-legend      leave the line of headings out\n", verb_list },
-        { "status", "DEVICE...", "Show everything about devices", "", verb_status },
-        { "leases", "", "List the leases of your tenants",
-          "  --no-legend      leave the line of headings out\n", verb_leases },
+        { "list", "[--no-legend]", "List the devices that you may use", HELP_LIST, verb_list },
+        { "tree", "", "Draw where devices are plugged in, and who has them",
+          "A line for each port, IOMMU group, device and lease; your devices and leases, or\n"
+          "all of them for administrators.\n",
+          verb_tree },
+        { "groups", "[--no-legend]", "List IOMMU groups, and what keeps them from being given away",
+          HELP_LIST, verb_groups },
+        { "containers", "[--no-legend]", "List the containers (I/O address spaces) of your tenants",
+          HELP_LIST, verb_containers },
+        { "leases", "[--no-legend]", "List the leases of your tenants", HELP_LIST, verb_leases },
+        { "status", "WHAT...", "Show everything about devices, groups, containers and leases",
+          "WHAT is a device id, group:N, container:NAME or lease:ID.\n", verb_status },
         { "check", "[OPTION]... DEVICE...",
           "Ask whether the devices would be granted now, and by which rule",
-          "  --tenant TENANT  the tenant to act as, where you match several\n"
-          "  --memlock SIZE   bytes to map for DMA; K, M, G and T are powers of 1024\n"
-          "  --backend NAME   iommufd, group or auto\n"
-          "\n"
-          "Exits with 0 where they would, else with 1.\n",
+          HELP_REQUEST "\n"
+                       "Exits with 0 where they would, else with 1.\n",
           verb_check },
         { "exec", "[OPTION]... --device DEVICE... -- COMMAND...",
           "Acquire devices and become COMMAND, which has them",
-          "  --device DEVICE  a device id, group:N or pool:NAME[*K]; as often as needed\n"
-          "  --tenant TENANT  the tenant to act as, where you match several\n"
-          "  --memlock SIZE   bytes that COMMAND maps for DMA at once (a VM's RAM); K, M, G\n"
-          "                   and T are powers of 1024\n"
-          "  --label TEXT     a name for the lease, for people\n"
-          "  --backend NAME   iommufd, group or auto\n"
-          "  --wait SECONDS   how long to wait for a device that is taken\n"
-          "  --qemu           append QEMU's arguments for the devices to COMMAND\n"
+          "  --device DEVICE   a device id, group:N or pool:NAME[*K]; as often as needed\n" HELP_REQUEST
+          "  --label TEXT      a name for the lease, for people\n"
+          "  --wait SECONDS    how long to wait for a device that is taken\n"
+          "  --qemu            append QEMU's arguments for the devices to COMMAND\n"
           "\n"
-          "In COMMAND's arguments {iommufd}, {device} and {device:N} (N from 0, in the order\n"
-          "of --device) become numbers of open file descriptors; {{device} stands for the\n"
+          "In COMMAND's arguments {device} and {device:N} (N from 0, in the order of\n"
+          "--device), {iommufd}, or with the backend group {container}, {group} and\n"
+          "{group:N}, become numbers of open file descriptors; {{device} stands for the\n"
           "text {device}. VFIOBROKER_LEASE in COMMAND's environment is the lease's D-Bus\n"
           "path. The lease ends with COMMAND's process.\n"
           "\n"
           "Exits as COMMAND does, else with 127 where COMMAND is not found, 126 where it\n"
           "cannot be run, and 125 for everything else, a refusal by the broker included.\n",
           verb_exec },
-        { "release", "LEASE...", "End leases, by their ids or D-Bus paths", "", verb_release },
-        { "reset", "DEVICE...", "Reset devices that nobody holds: the way out of quarantine", "",
+        { "release", "LEASE...", "End leases, by their ids or D-Bus paths",
+          "Devices go back once nobody has them open: to have one back now, end its process.\n",
+          verb_release },
+        { "reset", "DEVICE...", "Reset devices that nobody holds: the way out of quarantine",
+          "For administrators. The device is proved free first; where that fails, or the\n"
+          "reset does, it is quarantined, and 'status' says why.\n",
           verb_reset },
-        { "bind", "DEVICE [DRIVER]", "Bind a device to a driver, by default its best VFIO driver", "",
-          verb_bind },
-        { "unbind", "DEVICE...", "Take devices' drivers away", "", verb_unbind },
+        { "bind", "DEVICE [DRIVER]", "Bind a device to a driver, by default its best VFIO driver",
+          "For administrators, of devices that no lease has.\n", verb_bind },
+        { "unbind", "DEVICE...", "Take devices' drivers away",
+          "For administrators, of devices that no lease has.\n", verb_unbind },
         { "vfs", "DEVICE [COUNT]", "Show a device's virtual functions, or give it COUNT of them",
           "They can only be taken away together: another COUNT takes away all first, and is\n"
           "refused while any of them is leased. New ones have no driver.\n",
           verb_vfs },
-        { "reload", "", "Make the broker read its policy again", "", verb_reload },
+        { "reload", "", "Make the broker read its policy again",
+          "For administrators. Where the policy has an error, every error is printed, and\n"
+          "the old policy stays in force.\n",
+          verb_reload },
         { "policy", "check [--any-owner] [FILE...]", "Check policy files without the broker",
           "Without FILE, those that the broker reads.\n"
           "\n"
-          "  --any-owner      do not insist that root owns the files and alone may write\n"
-          "                   to them\n"
+          "  --any-owner       do not insist that root owns the files and alone may write\n"
+          "                    to them\n"
           "\n"
           "Exits with 1 where there is an error; a warning is none.\n",
           verb_policy },
@@ -153,11 +173,11 @@ int verb_for_each(const Verb *verb, int argc, char **argv, VerbOne one)
                 return EXIT_FAILURE;
 
         for (int i = first; i < argc; i++) {
-                r = one(broker, argv[i], i == first);
-                if (r < 0) {
+                r = one(broker, argv[i]);
+                if (r < 0)
                         (void)ctl_refused(broker, argv[i], r);
+                if (r != 0)
                         code = EXIT_FAILURE;
-                }
         }
         return code;
 }
@@ -169,10 +189,10 @@ static void print_help(void)
                "Have devices for VFIO from vfiobrokerd, and look after them.\n"
                "\n");
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                printf("  %-8s  %s\n", verbs[i].name, verbs[i].summary);
+                printf("  %-10s  %s\n", verbs[i].name, verbs[i].summary);
         printf("\n"
-               "  --help     show this, or after a VERB what it takes\n"
-               "  --version  show the version\n");
+               "  --help      show this, or after a VERB what it takes\n"
+               "  --version   show the version\n");
 }
 
 static const Verb *find_verb(const char *name)

@@ -13,6 +13,7 @@ int request_option(Request *request, int option, const char *value)
         switch (option) {
         case 't': request->options.tenant = value; return 0;
         case 'b': request->options.backend = value; return 0;
+        case 'c': request->options.container = value; return 0;
         case 'm':
                 r = parse_size(value, &request->options.memlock);
                 if (r < 0)

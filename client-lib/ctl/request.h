@@ -24,7 +24,8 @@ typedef struct Request {
 #define REQUEST_OPTIONS                                                                                      \
         { "tenant", required_argument, NULL, 't' },                                                          \
         { "memlock", required_argument, NULL, 'm' },                                                         \
-        { "backend", required_argument, NULL, 'b' }
+        { "backend", required_argument, NULL, 'b' },                                                         \
+        { "container", required_argument, NULL, 'c' }
 /* clang-format on */
 
 /* Takes one of these options. -EINVAL for another, and for a memlock that is no size, in which case it says

@@ -153,6 +153,37 @@ void text_print_lines(FILE *f, const char *s)
         (void)print_clean(f, s, SIZE_MAX, true);
 }
 
+void text_print_cut(FILE *f, const char *s, size_t max)
+{
+        (void)print_clean(f, s, max, false);
+}
+
+int text_join(const char *const *values, size_t max, char **ret)
+{
+        _cleanup_(fclosep) FILE *f = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t size, n = 0;
+        bool failed;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+
+        while (values[n])
+                n++;
+        for (size_t i = 0; i < n && i < max; i++)
+                (void)fprintf(f, "%s%s", i > 0 ? ", " : "", values[i]);
+        if (n > max)
+                (void)fprintf(f, " +%zu", n - max);
+
+        /* `text` is the stream's until it is closed. */
+        failed = ferror(f) != 0;
+        if (fclose(TAKE_PTR(f)) != 0 || failed)
+                return -ENOMEM;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 size_t text_width(const char *s)
 {
         size_t width = 0;

@@ -21,6 +21,12 @@ const char *format_size(uint64_t bytes, char buffer[static FORMAT_SIZE_MAX]);
 void text_print(FILE *f, const char *s);
 void text_print_lines(FILE *f, const char *s);
 
+/* The same, at most `max` characters of it. */
+void text_print_cut(FILE *f, const char *s, size_t max);
+
+/* "a, b, c", or where there are more than `max` "a, b +4"; the caller's to free. -ENOMEM. */
+int text_join(const char *const *values, size_t max, char **ret);
+
 /* How many columns it takes, one for each character. */
 size_t text_width(const char *s);
 
