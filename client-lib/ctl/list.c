@@ -123,8 +123,9 @@ int verb_leases(const Verb *verb, int argc, char **argv)
         return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_leases);
 }
 
-/* On a terminal a cell that is not the last has so many names, and then their number; elsewhere, all. */
-#define NAMES_MAX 2
+/* On a terminal a cell that is not the last has so many names, and then their number, for the last is what one looks for;
+ * elsewhere it has all. */
+#define NAMES_MAX 1
 
 static size_t names_max(void)
 {

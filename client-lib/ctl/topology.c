@@ -183,15 +183,18 @@ static DrawNode *draw_group(const Topology *topology, DrawNode *parent, int64_t 
 {
         const struct vfiobroker_group_entry *group = find_group(topology, number);
         const char *container;
+        bool shared;
 
         if (!group)
                 return draw_add(parent, "group %" PRIi64, number);
 
-        /* A private container has the name of its lease, which is shown anyway. */
+        /* A private container has the name of its lease, which is shown anyway. What keeps a device that is alone in its
+         * group is its own driver, and that is, too. */
         container = is_lease(topology, group->container) ? "" : group->container;
+        shared = group->devices[0] && group->devices[1];
         return draw_add(parent, "group %" PRIi64 "%s%s%s%s%s", number, *group->tenant ? "  tenant " : "",
                         group->tenant, *container ? "  container " : "", container,
-                        group->viable ? "" : "  not viable");
+                        group->viable || !shared ? "" : "  not viable");
 }
 
 static int draw_lease(const Topology *topology, DrawNode *parent, const char *id)

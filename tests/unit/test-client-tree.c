@@ -62,6 +62,9 @@ static void bind_driver(const Sysfs *sysfs, const char *address, const char *dri
             sysfs->folder, driver, driver, address);
 }
 
+static const char *const one[] = { "a", NULL };
+static const char *const two[] = { "a", "b", NULL };
+
 #define DEVICE(id, group, driver, state, lease)                                                             \
         &(const struct vfiobroker_device_entry)                                                             \
         {                                                                                                   \
@@ -70,8 +73,8 @@ static void bind_driver(const Sysfs *sysfs, const char *address, const char *dri
 #define GROUP(number, viable, container, tenant)                                                            \
         &(const struct vfiobroker_group_entry)                                                              \
         {                                                                                                   \
-                number, "DMA", viable, (const char *const[]){ NULL }, (const char *const[]){ NULL },        \
-                        container, tenant, NULL, 0                                                          \
+                number, "DMA", viable, (const char *const[]){ NULL }, number == 16 ? two : one, container,  \
+                        tenant, NULL, 0                                                                     \
         }
 
 static void check(const Sysfs *sysfs, const struct vfiobroker_device_entry *const *devices, size_t n_devices,
@@ -109,11 +112,13 @@ static void test_everything(void **state)
                 DEVICE("0000:08:01.0", 15, "vfio-pci", "leased", "a1"),
                 DEVICE("0000:00:1d.0", 6, "pcieport", "host", ""),
                 DEVICE("0000:01:00.1", 16, "snd", "host", ""),
+                DEVICE("0000:00:02.0", 17, "i915", "host", ""),
         };
         const struct vfiobroker_group_entry *const groups[] = {
                 GROUP(14, 1, "a1", "blue"),
                 GROUP(15, 1, "vm-1", "blue"),
                 GROUP(16, 0, "", ""),
+                GROUP(17, 0, "", ""),
         };
         static const struct vfiobroker_lease_entry lease = { "a1", "", "blue", "web", "iommufd", 812, 0 };
         const Sysfs *sysfs = *state;
@@ -126,6 +131,7 @@ static void test_everything(void **state)
         plug(sysfs, "pci", "pci0000:00/0000:00:1d.0/0000:07:00.0/0000:08:01.0");
         plug(sysfs, "pci", "pci0000:00/0000:00:1d.0/0000:07:00.0/0000:08:02.0");
         plug(sysfs, "pci", "pci0000:00/0000:00:1c.0/0000:01:00.1");
+        plug(sysfs, "pci", "pci0000:00/0000:00:02.0");
         bind_driver(sysfs, "0000:00:1c.0", "pcieport");
         bind_driver(sysfs, "0000:00:1d.0", "shpchp");
         check(sysfs, devices, ELEMENTSOF(devices), groups, ELEMENTSOF(groups),
@@ -133,6 +139,8 @@ static void test_everything(void **state)
               "pci0000:00\n"
               "├─ group 0\n"
               "│  └─ 0000:00:00.0  host  no driver\n"
+              "├─ group 17\n"
+              "│  └─ 0000:00:02.0  host  i915\n"
               "├─ root port 0000:00:1c.0  group 5\n"
               "│  ├─ group 16  not viable\n"
               "│  │  └─ 0000:01:00.1  host  snd\n"
