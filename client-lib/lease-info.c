@@ -10,7 +10,7 @@ static const Field fields[] = {
         { "Tenant", "s", FIELD_STRING, AT(tenant) },
         { "Label", "s", FIELD_STRING, AT(label) },
         { "Backend", "s", FIELD_STRING, AT(backend) },
-        { "Container", "o", FIELD_ID, AT(container), .prefix = BROKER_CONTAINER_PREFIX },
+        { "Container", "o", FIELD_CONTAINER, AT(container) },
         { "Devices", "ao", FIELD_IDS, AT(devices), .prefix = BROKER_DEVICE_PREFIX },
         { "Pid", "u", FIELD_U32, AT(pid) },
         { "Uid", "u", FIELD_U32, AT(uid) },

@@ -249,7 +249,7 @@ static const Field group_fields[] = {
         { "Viable", "b", FIELD_BOOL, AT(viable) },
         { "Blockers", "as", FIELD_STRV, AT(blockers) },
         { "Devices", "ao", FIELD_IDS, AT(devices), .prefix = BROKER_DEVICE_PREFIX },
-        { "Container", "o", FIELD_ID, AT(container), .prefix = BROKER_CONTAINER_PREFIX },
+        { "Container", "o", FIELD_CONTAINER, AT(container) },
         { "Tenant", "s", FIELD_STRING, AT(tenant) },
         { "ReservedRegions", "a(tts)", FIELD_RANGES, AT(reserved), .more = AT(n_reserved) },
 };

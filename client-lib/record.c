@@ -51,6 +51,21 @@ static int set_id(void *record, size_t offset, const char *path, const char *pre
         return 0;
 }
 
+/* Of "TENANT/NAME", where the slash is part of one encoded label. */
+static int set_container(void *record, size_t offset, const char *path)
+{
+        _cleanup_free_ char *id = NULL;
+        const char *slash;
+        int r;
+
+        r = path_to_id(path, BROKER_CONTAINER_PREFIX, &id);
+        if (r < 0)
+                return r;
+
+        slash = strrchr(id, '/');
+        return set_string(record, offset, slash ? slash + 1 : id);
+}
+
 static int path_to_group(const char *path, int64_t *ret)
 {
         _cleanup_free_ char *number = NULL;
@@ -214,6 +229,10 @@ static int read_field(sd_bus_message *m, const Field *field, void *record)
                 r = sd_bus_message_read_basic(m, type, &s);
                 return r < 0 ? r : set_id(record, field->offset, s, field->prefix);
 
+        case FIELD_CONTAINER:
+                r = sd_bus_message_read_basic(m, type, &s);
+                return r < 0 ? r : set_container(record, field->offset, s);
+
         case FIELD_PATH:
                 r = sd_bus_message_read_basic(m, type, &s);
                 if (r < 0)
@@ -255,7 +274,8 @@ static int fill_in(const Field *field, void *record)
 
         switch (field->type) {
         case FIELD_STRING:
-        case FIELD_ID: return fill_in_string(record, field->offset);
+        case FIELD_ID:
+        case FIELD_CONTAINER: return fill_in_string(record, field->offset);
 
         case FIELD_PATH:
                 r = fill_in_string(record, field->offset);
@@ -292,7 +312,8 @@ void *record_free(const RecordType *type, void *record)
                         free(*(char **)member_at(record, field->more));
                         __attribute__((fallthrough));
                 case FIELD_STRING:
-                case FIELD_ID: free(*(char **)member_at(record, field->offset)); break;
+                case FIELD_ID:
+                case FIELD_CONTAINER: free(*(char **)member_at(record, field->offset)); break;
 
                 case FIELD_LAST_RESET: free(*(char **)member_at(record, field->more)); break;
 

@@ -8,17 +8,18 @@
 #include "client-lib/internal.h"
 
 typedef enum FieldType {
-        FIELD_U16,    /* q */
-        FIELD_U32,    /* u */
-        FIELD_I32,    /* i, -1 where it did not come */
-        FIELD_U64,    /* t */
-        FIELD_BOOL,   /* b: int */
-        FIELD_STRING, /* s: char * */
-        FIELD_STRV,   /* as: char **, NULL-terminated */
-        FIELD_ID,     /* o, or s with "" for none: a path below `prefix`, kept as its id */
-        FIELD_IDS,    /* ao: the same, many */
-        FIELD_PATH,   /* o: kept as it is; its id goes to the member at `more` */
-        FIELD_GROUP,  /* o or u: a group, kept as its number: int64_t, -1 for none */
+        FIELD_U16,       /* q */
+        FIELD_U32,       /* u */
+        FIELD_I32,       /* i, -1 where it did not come */
+        FIELD_U64,       /* t */
+        FIELD_BOOL,      /* b: int */
+        FIELD_STRING,    /* s: char * */
+        FIELD_STRV,      /* as: char **, NULL-terminated */
+        FIELD_ID,        /* o, or s with "" for none: a path below `prefix`, kept as its id */
+        FIELD_IDS,       /* ao: the same, many */
+        FIELD_CONTAINER, /* o: a container, kept as its name, without the tenant before it */
+        FIELD_PATH,      /* o: kept as it is; its id goes to the member at `more` */
+        FIELD_GROUP,     /* o or u: a group, kept as its number: int64_t, -1 for none */
         FIELD_RANGES, /* a(tt) or a(tts): struct vfiobroker_range *, and their number, size_t, at `more` */
         FIELD_LAST_RESET, /* (ts): uint64_t, and the result, char *, at `more` */
 } FieldType;

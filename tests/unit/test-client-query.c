@@ -260,17 +260,18 @@ static int objects_handler(FakeBroker *fake, sd_bus_message *call)
                 "Number", "u", 7, "Type", "s", "DMA", "Viable", "b", 0, "Blockers", "as", 1,
                 "0000:04:02.0 is bound to snd_hda_intel", "Devices", "ao", 2,
                 "/org/vfiobroker1/device/_30000_3a04_3a02_2e0", "/org/vfiobroker1/device/platform_2fx",
-                "Container", "o", "/org/vfiobroker1/container/vm_2d1", "Tenant", "s", "blue",
+                "Container", "o", "/org/vfiobroker1/container/blue_2fvm_2d1", "Tenant", "s", "blue",
                 "ReservedRegions", "a(tts)", 2, UINT64_C(0xfee00000), UINT64_C(0xfeefffff), "msi",
                 UINT64_C(0), UINT64_C(0xfff), "direct", "Future", "t", UINT64_C(1),
                 /* one that says little */
                 "/org/vfiobroker1/group/_38", 1, "org.vfiobroker1.Group", 1, "Number", "u", 8,
                 /* one of another kind */
                 "/org/vfiobroker1/tenant/blue", 1, "org.vfiobroker1.Tenant", 1, "Name", "s", "blue",
-                "/org/vfiobroker1/container/vm_2d1", 1, "org.vfiobroker1.Container", 6, "Name", "s", "vm-1",
-                "Backend", "s", "group", "Tenant", wrong ? wrong : "s", wrong ? "s" : "blue", "Groups", "ao",
-                2, "/org/vfiobroker1/group/_37", "/org/vfiobroker1/group/_38", "Leases", "ao", 1,
-                "/org/vfiobroker1/lease/l_2d1", "IovaRanges", "a(tt)", 1, UINT64_C(0), UINT64_C(0xfedfffff));
+                "/org/vfiobroker1/container/blue_2fvm_2d1", 1, "org.vfiobroker1.Container", 6, "Name", "s",
+                "vm-1", "Backend", "s", "group", "Tenant", wrong ? wrong : "s", wrong ? "s" : "blue",
+                "Groups", "ao", 2, "/org/vfiobroker1/group/_37", "/org/vfiobroker1/group/_38", "Leases",
+                "ao", 1, "/org/vfiobroker1/lease/l_2d1", "IovaRanges", "a(tt)", 1, UINT64_C(0),
+                UINT64_C(0xfedfffff));
 }
 
 /* Lists that are objects: each has its own and no other kind; what did not come is empty and not NULL. */
@@ -360,7 +361,7 @@ static int lease_handler(FakeBroker *fake, sd_bus_message *call)
                                                             "No lease");
         return sd_bus_reply_method_return(
                 call, "a{sv}", 12, "Tenant", "s", "blue", "Label", "s", "vm", "Backend", "s", "iommufd",
-                "Container", "o", "/org/vfiobroker1/container/vm_2d1", "Devices", "ao", 1,
+                "Container", "o", "/org/vfiobroker1/container/blue_2fvm_2d1", "Devices", "ao", 1,
                 "/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Pid", "u", 12, "Uid", "u", 2001, "Unit",
                 "s", "vm.service", "MemlockLimit", "t", UINT64_C(5), "MemlockUsed", "t", UINT64_C(4),
                 "Since", "t", UINT64_C(3), "State", "s", "active");
