@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* plug QMP-SOCKET LEASE-PATH add|del DEVICE: what the manager of a QEMU does to plug a device into it or out of it. `add`
- * asks the broker for the device, passes the fd over QMP and has QEMU realize it below the root port `hotplug`; `del` has
+ * asks the broker for the device, passes the fd over QMP and has QEMU realize it below the root port `port9`; `del` has
  * QEMU give it up, waits for its word that it has, and gives it back. */
 
 #include <errno.h>
@@ -101,7 +101,7 @@ static void add(const char *lease, const char *device)
         qmp_send("{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"plugged\"}}", fd);
         qmp_await("\"return\"");
         qmp_send("{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"vfio-pci\",\"id\":\"plugged\","
-                 "\"fd\":\"plugged\",\"iommufd\":\"iommufd0\",\"bus\":\"hotplug\"}}",
+                 "\"fd\":\"plugged\",\"iommufd\":\"iommufd0\",\"bus\":\"port9\"}}",
                  -1);
         qmp_await("\"return\"");
 }
