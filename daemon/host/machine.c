@@ -2,6 +2,7 @@
 
 /* Binds the parts of this folder, and sd-event's timers and watches, to the table in core/host.h. */
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
@@ -91,14 +92,21 @@ static int machine_process_watch(Host *host, int pidfd, HostCallback callback, v
 {
         Machine *machine = (Machine *)host;
         HostWatch *watch = calloc(1, sizeof(*watch));
-        int r;
+        int fd, r;
 
         if (!watch)
                 return -ENOMEM;
         watch->timer.callback = callback;
         watch->timer.userdata = userdata;
-        r = sd_event_add_io(machine->event, &watch->timer.source, pidfd, EPOLLIN, on_process, watch);
+        /* epoll takes an fd once, and a process may be watched for several leases. */
+        fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        r = fd < 0 ? -errno
+                   : sd_event_add_io(machine->event, &watch->timer.source, fd, EPOLLIN, on_process, watch);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(watch->timer.source, true);
         if (r < 0) {
+                sd_event_source_disable_unref(watch->timer.source);
+                (void)safe_close(fd);
                 free(watch);
                 return r;
         }
