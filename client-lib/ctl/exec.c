@@ -119,7 +119,12 @@ static int check_command(const Verb *verb, Exec *exec)
         return 0;
 }
 
-/* Borrows the lease's fds for the command. The rows in *ret are the caller's to free. */
+static void fds_done(CommandFds *fds)
+{
+        free(fds->rows);
+}
+
+/* Borrows the lease's fds for the command; fds_done() frees the rows. */
 static int borrow_fds(const struct vfiobroker_lease *lease, CommandFds *ret)
 {
         size_t n = vfiobroker_lease_n_fds(lease);
@@ -159,12 +164,10 @@ static size_t count_kind(const CommandFds *fds, enum vfiobroker_fd_kind kind)
 static int become(const Exec *exec, const struct vfiobroker_lease *lease)
 {
         _cleanup_(command_freep) char **argv = NULL;
-        _cleanup_free_ CommandFd *rows = NULL;
-        CommandFds fds = { .rows = NULL };
+        _cleanup_(fds_done) CommandFds fds = { .rows = NULL };
         int r;
 
         r = borrow_fds(lease, &fds);
-        rows = fds.rows;
         if (r >= 0)
                 r = command_build(exec->command, &fds, exec->qemu, &argv);
         if (r == -ENOENT) {
