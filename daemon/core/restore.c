@@ -153,6 +153,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
                 if (!device || device->lease != lease)
                         continue;
+                device->proven = false;
+                device->clean = false;
                 device->prior_known = record->devices[i].prior_known;
                 memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
                 memcpy(device->prior_override, record->devices[i].prior_override,

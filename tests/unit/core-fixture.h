@@ -125,6 +125,7 @@ void core_admin_done(void *userdata, int error, const Refusal *refusal); /* with
 
 /* The daemon ends and starts again: a new broker on the same machine, from what the store has. */
 void core_restart(Core *core);
+void core_restart_empty(Core *core); /* up to the point where the records are read */
 
 const LeaseRecord *core_lease_record(Core *core, const char *id);
 const DeviceRecord *core_device_record(Core *core, const char *id);

@@ -287,6 +287,10 @@ static void test_nonsense(void **state)
         assert_int_equal(broker_restore_lease(core->broker, &record), 0);
         core_check(core);
         (void)fake_host_run(core->fake);
+        assert_true(broker_device(core->broker, D2)->proven);
+        assert_int_equal(broker_restore_lease(core->broker, &record), 0);
+        assert_false(broker_device(core->broker, D2)->proven);
+        (void)fake_host_run(core->fake);
         record.n_devices = 0;
         record.pid = 0;
         assert_int_equal(broker_restore_lease(core->broker, &record), 0);

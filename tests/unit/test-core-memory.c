@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The core where memory is short: in a run through all that it does, each allocation fails once, in turn, the host's and
+ * the store's among them. Whatever fails, what is asked for is refused or done, everything stays as it must be, and in
+ * the end all is put back. The allocator is put in between by the linker, for the files that are linked in alone. */
+
+#include "tests/unit/core-fixture.h"
+
+#define D1 "0000:01:00.0"
+#define D2 "0000:02:00.0"
+#define D3 "0000:03:00.0"
+
+#define POLICY_MORE                                                                                         \
+        "[tenant green]\nmatch-user = 2004\ndevices = any\n"                                                \
+        "[tenant pink]\nmatch-user = 2005\ndevices = any\n"
+#define OWNER 7
+
+static size_t countdown; /* allocations until one fails; 0: none does */
+static bool armed;
+
+static bool fails(void)
+{
+        return armed && countdown > 0 && --countdown == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+char *__real_strdup(const char *s);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t size)
+{
+        return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+        return fails() ? NULL : __real_calloc(n, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+        return fails() ? NULL : __real_strdup(s);
+}
+
+/* Only the calls of the core run short of memory, not those of the fixture that makes them up. */
+#define ARMED(call)                                                                                         \
+        ({                                                                                                  \
+                armed = true;                                                                               \
+                __auto_type _r = (call);                                                                    \
+                armed = false;                                                                              \
+                _r;                                                                                         \
+        })
+
+static int update(Core *core, const char *id, int group, const char *driver)
+{
+        DeviceInfo info = fake_host_device_info(core->fake, id, group, driver);
+        int r = ARMED(broker_device_update(core->broker, &info));
+
+        device_info_done(&info);
+        assert_true(r == 0 || r == -ENOMEM);
+        core_check(core);
+        return r;
+}
+
+static void run(Core *core)
+{
+        (void)ARMED(fake_host_run(core->fake));
+        core_check(core);
+}
+
+static void advance(Core *core, uint64_t usec)
+{
+        armed = true;
+        fake_host_advance(core->fake, usec);
+        armed = false;
+        core_check(core);
+}
+
+static Lease *acquire(Core *core, const Ask *ask)
+{
+        Answer answer = {};
+        int r = ARMED(core_ask(core, ask, &answer));
+
+        core_check(core);
+        if (r != 0) {
+                /* No memory, or the device was not added or has no group for want of it, or is still held. */
+                assert_true(r == -ENOMEM || r == RESULT_NO_SUCH_DEVICE || r == RESULT_DEVICE_TAKEN ||
+                            r == RESULT_NO_TENANT || r == RESULT_GROUP_NOT_VIABLE);
+                return NULL;
+        }
+        run(core);
+        assert_int_equal(answer.n_calls, 1);
+        assert_int_equal(answer.error, 0);
+        return answer.lease;
+}
+
+/* Back where it was, where there was no memory for another one. */
+static void set_policy(Core *core, const char *text)
+{
+        Policy *policy = core_policy_of(text), *before = core->broker->policy;
+        int r = ARMED(broker_set_policy(core->broker, policy));
+
+        if (r < 0) {
+                assert_int_equal(r, -ENOMEM);
+                assert_ptr_equal(core->broker->policy, before);
+                assert_null(broker_tenant(core->broker, "green"));
+                assert_null(broker_tenant(core->broker, "pink"));
+                policy_unref(policy);
+        } else
+                assert_ptr_equal(core->broker->policy, policy);
+        core_check(core);
+}
+
+static void end(Core *core, Lease *lease)
+{
+        armed = true;
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        armed = false;
+        core_check(core);
+}
+
+/* A start that takes the lease over; where memory is short it fails, and the next one does. */
+static Lease *restart(Core *core, const Lease *lease)
+{
+        char id[LEASE_ID_MAX] = "";
+        unsigned n = 0;
+        int r = 0;
+
+        if (lease)
+                memcpy(id, lease->id, sizeof(id));
+        core_restart_empty(core);
+        for (StoredLease *stored = core->leases, *next; stored && r == 0; stored = next) {
+                LeaseRecord record = stored->record;
+
+                next = stored->hh.next;
+                r = ARMED(broker_restore_lease(core->broker, &record));
+                n += r == 0;
+        }
+        assert_int_equal(core->broker->n_leases, n);
+        for (const Tenant *tenant = core->broker->tenants; tenant; tenant = tenant->hh.next)
+                assert_true(tenant->in_policy || tenant->leases);
+        if (r < 0) {
+                assert_int_equal(r, -ENOMEM);
+                core_restart(core);
+        }
+        core_check(core);
+        return broker_lease(core->broker, id);
+}
+
+/* A run through it all. */
+static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
+{
+        Answer answer = {};
+        Lease *lease, *second;
+        Refusal refusal;
+        int r;
+
+        set_policy(core, POLICY_HEAD POLICY_RED POLICY_MORE);
+        (void)update(core, D1, 1, "igb");
+        (void)update(core, D2, 2, "igb");
+        (void)update(core, D2, 3, "igb"); /* another group */
+        lease = acquire(core, &(Ask){ vmm, { D1, D2 }, .memlock = MIB });
+        (void)acquire(core, &(Ask){ vmm, { D1 } });
+        set_policy(core, POLICY_HEAD POLICY_RED);
+
+        /* one of a process that ends */
+        (void)update(core, D3, 4, "igb");
+        second = acquire(
+                core,
+                &(Ask){ other, { D3 }, .memlock = MIB, .lifetime = LIFETIME_CONNECTION, .owner = OWNER });
+        if (second) {
+                armed = true;
+                broker_owner_gone(core->broker, OWNER);
+                armed = false;
+                core_check(core);
+        }
+        run(core);
+        (void)acquire(core, &(Ask){ other, { D3 } });
+        set_policy(core, POLICY_HEAD);
+        lease = restart(core, lease);
+        fake_host_end_process(core->fake, other);
+        run(core);
+
+        /* removed and back, while the rest is reclaimed */
+        fake_host_device(core->fake, D2)->prove_error = EBUSY;
+        if (lease)
+                end(core, lease);
+        advance(core, 100 * USEC_PER_MSEC);
+        armed = true;
+        broker_device_remove(core->broker, D2);
+        armed = false;
+        core_check(core);
+        (void)update(core, D2, 7, "igb");
+        advance(core, 2 * USEC_PER_SEC);
+        fake_host_device(core->fake, D2)->prove_error = 0;
+        advance(core, 2 * USEC_PER_SEC);
+
+        fake_host_device(core->fake, D1)->reset = RESET_FAILED;
+        r = ARMED(broker_reset_device(core->broker, D1, core_admin_done, &answer, &refusal));
+        core_check(core);
+        run(core);
+        assert_int_equal(answer.n_calls, r == 0);
+        fake_host_device(core->fake, D1)->reset = RESET_NOT_TRIED;
+}
+
+/* Each allocation of the run fails, once. */
+static void test_each_allocation(_unused_ void **state)
+{
+        size_t n = 1;
+
+        for (bool more = true; more; n++) {
+                FakeProcess *vmm, *other;
+                Device *device;
+                void *s = NULL;
+                Core *core;
+
+                (void)core_setup(&s);
+                core = s;
+                /* They exist before: the fake machine has nowhere to say that its memory is short. */
+                (void)fake_host_device(core->fake, D1);
+                (void)fake_host_device(core->fake, D2);
+                (void)fake_host_device(core->fake, D3);
+                vmm = core_process(core, 100, UID_BLUE);
+                other = core_process(core, 101, UID_RED);
+
+                countdown = n;
+                play(core, vmm, other);
+                more = countdown == 0;
+                countdown = 0;
+
+                /* With memory again, all that was begun ends by itself once anything happens. */
+                fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                fake_host_end_process(core->fake, vmm);
+                (void)core_device(core, "0000:09:00.0", 9, "vfio-pci");
+                (void)GRANT(core, core_process(core, 300, UID_BLUE), { "0000:09:00.0" });
+                broker_lease_end(core->broker, core->broker->leases, END_RELEASED);
+                fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                core_check(core);
+                while (core->broker->leases) {
+                        broker_lease_end(core->broker, core->broker->leases, END_RELEASED);
+                        fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                }
+                core_check_idle(core);
+                device = broker_device(core->broker, D1);
+                if (device && device->state == DEVICE_QUARANTINED) {
+                        Answer answer = {};
+                        Refusal refusal;
+
+                        assert_int_equal(
+                                broker_reset_device(core->broker, D1, core_admin_done, &answer, &refusal),
+                                0);
+                        (void)fake_host_run(core->fake);
+                }
+                for (device = core->broker->devices; device; device = device->hh.next)
+                        assert_true(device->state == DEVICE_HOST || device->state == DEVICE_AVAILABLE);
+                (void)core_teardown(&s);
+        }
+        assert_true(n > 50); /* it did play */
+}
+
+/* The tables while they grow. */
+static void test_growth(_unused_ void **state)
+{
+        size_t n = 1;
+
+        for (bool more = true; more; n++) {
+                FakeProcess *processes[40];
+                void *s = NULL;
+                Core *core;
+
+                (void)core_setup(&s);
+                core = s;
+                for (int i = 0; i < 40; i++) {
+                        char id[DEVICE_ID_MAX];
+
+                        (void)snprintf(id, sizeof(id), "0000:%02x:00.0", i);
+                        (void)fake_host_device(core->fake, id);
+                        processes[i] = core_process(core, 100 + i, UID_BLUE);
+                }
+                countdown = n;
+                for (int i = 0; i < 40; i++) {
+                        char id[DEVICE_ID_MAX];
+                        DeviceInfo info;
+                        Answer answer = {};
+
+                        (void)snprintf(id, sizeof(id), "0000:%02x:00.0", i);
+                        info = fake_host_device_info(core->fake, id, i, "vfio-pci");
+                        (void)ARMED(broker_device_update(core->broker, &info));
+                        device_info_done(&info);
+                        (void)ARMED(core_ask(core, &(Ask){ processes[i], { id } }, &answer));
+                        (void)ARMED(fake_host_run(core->fake));
+                        assert_true(core->broker->n_leases >= (unsigned)i);
+                }
+                more = countdown == 0;
+                countdown = 0;
+                core_check(core);
+                for (int i = 0; i < 40; i++)
+                        fake_host_end_process(core->fake, processes[i]);
+                fake_host_advance(core->fake, 2 * USEC_PER_SEC);
+                core_check_idle(core);
+                (void)core_teardown(&s);
+        }
+        assert_true(n > 200);
+}
+
+/* A broker that cannot be made is not there, and the policy is still the caller's. */
+static void test_new(_unused_ void **state)
+{
+        Broker *broker = NULL;
+        FakeHost *fake = fake_host_new(false);
+        Policy *policy = core_policy_of(POLICY_HEAD POLICY_RED);
+        int r = -ENOMEM;
+
+        for (size_t n = 1; r < 0; n++) {
+                countdown = n;
+                r = ARMED(broker_new(&fake->host, NULL, NULL, policy, &broker));
+                countdown = 0;
+                if (r < 0) {
+                        assert_int_equal(r, -ENOMEM);
+                        assert_null(broker);
+                }
+        }
+        assert_non_null(broker_tenant(broker, "red"));
+        broker_free(broker);
+        fake_host_free(fake);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_each_allocation),
+                cmocka_unit_test(test_growth),
+                cmocka_unit_test(test_new),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
