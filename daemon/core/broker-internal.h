@@ -63,6 +63,9 @@ void lease_end_additions(Lease *lease);
 /* reissue.c: whoever waits for fresh fds of a lease that is over hears so; its job runs on. */
 void lease_fail_reissue(Lease *lease);
 
+/* reissue.c: whether a job opens that device once more. */
+bool lease_reissues(const Lease *lease, const Device *device);
+
 /* reclaim.c: starts the reclaim of what is not settled; frees the lease where nothing is left to do. */
 void lease_reclaim(Lease *lease);
 

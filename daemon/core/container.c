@@ -73,6 +73,21 @@ static int container_new(Broker *broker, const char *tenant, const char *name, b
         return 0;
 }
 
+void container_notify(Broker *broker, Container *container)
+{
+        if (!container->hidden)
+                NOTIFY(broker, container_changed, container);
+}
+
+/* Out of the table, whose name is free for another one; what still has a reference keeps it alive. */
+static void container_hide(Broker *broker, Container *container)
+{
+        NOTIFY(broker, container_removed, container);
+        HASH_DEL(broker->containers, container);
+        container->hidden = true;
+        container->declared = false;
+}
+
 static void container_gc(Broker *broker, Container *container)
 {
         if (container->n_leases > 0)
@@ -80,49 +95,68 @@ static void container_gc(Broker *broker, Container *container)
         close_all(container);
         if (container->declared) {
                 container->backend = container->declared_backend;
-                NOTIFY(broker, container_changed, container);
+                container_notify(broker, container);
                 return;
         }
-        NOTIFY(broker, container_removed, container);
-        HASH_DEL(broker->containers, container);
+        if (!container->hidden)
+                container_hide(broker, container);
         free(container);
+}
+
+/* The container to use under that name: the one that leases use, or one that is empty. What is left of one that is over
+ * is not to be had: it may be of another backend, and still have the memory of a process that is dead. It lives on, out
+ * of sight, for the leases that are still reclaimed. */
+static int container_of_name(Broker *broker, const char *tenant, const char *name, bool named,
+                             Container **ret)
+{
+        Container *old = broker_container(broker, tenant, name), *container;
+        int r;
+
+        if (old && (old->n_leases == 0 || container_in_use(broker, old, NULL))) {
+                *ret = old;
+                return 0;
+        }
+        r = container_new(broker, tenant, name, named, &container);
+        if (r < 0)
+                return r;
+        if (old) {
+                container->declared = old->declared;
+                container->declared_backend = old->declared_backend;
+                container_hide(broker, old);
+        }
+        NOTIFY(broker, container_added, container);
+        *ret = container;
+        return 0;
+}
+
+Container *container_ref(Broker *broker, Container *container)
+{
+        container->n_leases++;
+        container_notify(broker, container);
+        return container;
 }
 
 int container_get(Broker *broker, const char *tenant, const char *name, const char *lease_id,
                   unsigned backend, Container **ret)
 {
         Container *container = broker_container(broker, tenant, name ?: lease_id);
-        bool added = false;
-        int r = 0;
+        int r;
 
-        if (container && (!name || !container->named))
+        if (container && (!name || !container->named) && container_in_use(broker, container, NULL))
                 return -EEXIST; /* of 2^48 ids, the one that a container has for a name */
-        if (!container) {
-                r = container_new(broker, tenant, name ?: lease_id, name != NULL, &container);
-                if (r < 0)
-                        return r;
-                added = true;
-        }
-        if (!container_in_use(broker, container, NULL)) {
-                /* Whatever it was before, nobody uses that any more. */
+        r = container_of_name(broker, tenant, name ?: lease_id, name != NULL, &container);
+        if (r < 0)
+                return r;
+        if (container->n_leases == 0) {
                 container->backend = backend;
                 container->lost = false;
-                if (container->fd < 0)
-                        r = broker->host->ops->context_open(broker->host, backend, &container->fd);
-        }
-        if (r < 0) {
-                if (added) {
-                        HASH_DEL(broker->containers, container);
-                        free(container);
+                r = broker->host->ops->context_open(broker->host, backend, &container->fd);
+                if (r < 0) {
+                        container_gc(broker, container);
+                        return r;
                 }
-                return r;
         }
-        container->n_leases++;
-        if (added)
-                NOTIFY(broker, container_added, container);
-        else
-                NOTIFY(broker, container_changed, container);
-        *ret = container;
+        *ret = container_ref(broker, container);
         return 0;
 }
 
@@ -175,21 +209,17 @@ void container_undeclare(Broker *broker, const Policy *policy)
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
                       Container **ret)
 {
-        Container *container = broker_container(broker, tenant, name);
-        bool added = !container;
+        Container *container;
         int r;
 
-        if (!container) {
-                r = container_new(broker, tenant, name, named, &container);
-                if (r < 0)
-                        return r;
+        r = container_of_name(broker, tenant, name, named, &container);
+        if (r < 0)
+                return r;
+        if (container->n_leases == 0) {
                 container->backend = backend;
                 container->lost = true;
         }
-        container->n_leases++;
-        if (added)
-                NOTIFY(broker, container_added, container);
-        *ret = container;
+        *ret = container_ref(broker, container);
         return 0;
 }
 
@@ -199,7 +229,7 @@ Container *container_unref(Broker *broker, Container *container)
                 return NULL;
         container->n_leases--;
         if (container->n_leases > 0)
-                NOTIFY(broker, container_changed, container);
+                container_notify(broker, container);
         else
                 container_gc(broker, container);
         return NULL;

@@ -26,7 +26,8 @@ typedef struct Container {
         unsigned declared_backend; /* POLICY_BACKEND_*, 0: any */
         unsigned backend;          /* POLICY_BACKEND_* */
         int fd;                    /* owned: the context, or -EBADF where it is not kept, or lost */
-        bool lost;       /* leases use a context whose fd went with an earlier life of the daemon */
+        bool hidden; /* in no table any more: its leases are all being reclaimed, and its name is another's */
+        bool lost;   /* leases use a context whose fd went with an earlier life of the daemon */
         size_t n_groups; /* group backend: groups in the container */
         struct {
                 int number;
@@ -45,7 +46,7 @@ Container *broker_container(Broker *broker, const char *tenant, const char *name
 bool container_in_use(Broker *broker, const Container *container, const Lease *except);
 
 /* The container of the lease, one reference, made where there is none; an open context where it needs one (`fd`).
- * `name` NULL: private. 0 or a negative errno, with nothing changed. The lease is in no table yet. */
+ * `name` NULL: private. 0 or a negative errno. The lease is in no table yet. */
 int container_get(Broker *broker, const char *tenant, const char *name, const char *lease_id,
                   unsigned backend, Container **ret);
 /* The policy in force has changed: what it declares is there, what it declares no more goes with its last lease. -ENOMEM
@@ -53,9 +54,13 @@ int container_get(Broker *broker, const char *tenant, const char *name, const ch
 int container_declare_all(Broker *broker, const Policy *policy);
 void container_undeclare(Broker *broker, const Policy *policy);
 
+/* One reference more, for a lease that adds devices to one that has it. */
+Container *container_ref(Broker *broker, Container *container);
 /* The same after a restart: whatever the kernel has of it is only its users'. */
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
                       Container **ret);
+/* Its leases have changed. */
+void container_notify(Broker *broker, Container *container);
 Container *container_unref(Broker *broker, Container *container);
 
 /* Takes the files over of the groups that an OPEN has put into the container, rows as in `job`. */

@@ -58,7 +58,7 @@ int lease_merge(Lease *lease)
         }
         lease_free(lease);
         NOTIFY(broker, lease_changed, target);
-        NOTIFY(broker, container_changed, target->container);
+        container_notify(broker, target->container);
         return 0;
 }
 
@@ -176,6 +176,13 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "Lease %s would have no device left: Release ends it.", lease->id);
 
+        for (size_t i = 0; i < n; i++)
+                if (lease_reissues(lease, devices[i]))
+                        return refuse(
+                                refusal, RESULT_RATE_LIMITED,
+                                "File descriptors of device %s are being opened for the lease; ask again.",
+                                devices[i]->info.id);
+
         r = split(lease, devices, n, &part);
         if (r < 0)
                 return r;
@@ -184,7 +191,7 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                 broker_device_notify(devices[i], broker);
         }
         NOTIFY(broker, lease_changed, lease);
-        NOTIFY(broker, container_changed, lease->container);
+        container_notify(broker, lease->container);
         broker_event(broker, EVENT_ENDED, part, devices[0], end_reason_to_string(part->end_reason),
                      "Lease %s of tenant %s, process %d: %zu device(s) from %s taken out, and reclaimed as "
                      "lease %s",

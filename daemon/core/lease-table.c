@@ -34,6 +34,7 @@ void lease_settle_device(Lease *lease, size_t i)
         if (lease->settled[i])
                 return;
         lease->settled[i] = true;
+        lease->record_stale = true;
         lease->devices[i] = NULL;
         lease->tenant->devices_leased--;
         if (device->lease == lease)
@@ -90,7 +91,9 @@ int lease_put_record(Lease *lease)
         if (!broker->store)
                 return 0;
         r = broker->store->lease_put(broker->store_userdata, lease);
-        if (r < 0)
+        if (r >= 0)
+                lease->record_stale = false;
+        else
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
                              "The record of lease %s cannot be written: %s", lease->id, strerror(-r));
         return r;

@@ -218,7 +218,7 @@ static int deliver(Lease *lease, const JobResult *result)
         container_delivered(lease->container);
         notify_devices(lease);
         NOTIFY(broker, lease_changed, lease);
-        NOTIFY(broker, container_changed, lease->container);
+        container_notify(broker, lease->container);
         broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
                      "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64
                      " µs, proof %" PRIu64 " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
@@ -388,11 +388,9 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 holder_unref(broker, holder);
                 return -ENOMEM;
         }
-        if (plan.target) {
-                container = plan.target->container;
-                container->n_leases++;
-                r = 0;
-        } else
+        if (plan.target)
+                container = container_ref(broker, plan.target->container);
+        else
                 r = container_get(broker, tenant->name, plan.container, lease->id, plan.backend, &container);
         if (r < 0) {
                 holder_unref(broker, holder);

@@ -298,9 +298,18 @@ static int check_container(Broker *broker, const AcquirePlan *plan, Refusal *ref
                 for (size_t k = 0; group && k < group->n_devices; k++) {
                         const Lease *other = group->devices[k]->lease;
 
-                        if (!other || other->container == container ||
-                            (plan->backend == POLICY_BACKEND_IOMMUFD &&
-                             other->backend == POLICY_BACKEND_IOMMUFD))
+                        if (!other)
+                                continue;
+                        if (other->container == container && plan->backend == POLICY_BACKEND_GROUP &&
+                            container_group_fd(container, group->number) < 0)
+                                return refuse(
+                                        refusal, RESULT_RATE_LIMITED,
+                                        "Group %d of device %s is on its way into or out of container %s "
+                                        "with lease %s; ask again.",
+                                        group->number, plan->devices[i]->info.id, container->name,
+                                        other->id);
+                        if (other->container == container || (plan->backend == POLICY_BACKEND_IOMMUFD &&
+                                                              other->backend == POLICY_BACKEND_IOMMUFD))
                                 continue;
                         return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
                                       "Group %d of device %s is in container %s (%s backend), and the "

@@ -196,7 +196,8 @@ static void reclaim_done(void *userdata, JobResult *result)
         if (lease_is_settled(lease))
                 lease_reclaim(lease); /* its end */
         else {
-                (void)lease_put_record(lease);
+                if (lease->record_stale)
+                        (void)lease_put_record(lease);
                 NOTIFY(broker, lease_changed, lease);
                 NOTIFY(broker, tenant_changed, lease->tenant);
                 retry_later(lease);
@@ -264,6 +265,9 @@ void lease_reclaim(Lease *lease)
                 return;
         }
 
+        /* A device that is settled may be another lease's before this one is over, and a restart believes the record. */
+        if (lease->record_stale)
+                (void)lease_put_record(lease);
         r = host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
         if (r >= 0)
                 container_released(lease->container, &job);

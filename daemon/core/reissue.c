@@ -35,6 +35,14 @@ void lease_fail_reissue(Lease *lease)
         reissue_fail(lease, r, &refusal);
 }
 
+bool lease_reissues(const Lease *lease, const Device *device)
+{
+        for (size_t i = 0; lease->reissue && i < lease->reissue->n_devices; i++)
+                if (streq(lease->reissue->ids[i], device->info.id))
+                        return true;
+        return false;
+}
+
 static void reissue_free(Lease *lease)
 {
         free(lease->reissue);

@@ -101,6 +101,58 @@ static void check_group(const Group *group)
         }
 }
 
+/* Whether a lease that is not over has a device of the group in the container. */
+static bool needs(const Broker *broker, const Container *container, int number)
+{
+        for (const Lease *lease = broker->leases; lease; lease = lease->hh.next)
+                for (size_t i = 0; lease->container == container && i < lease->n_devices; i++)
+                        if (!lease->settled[i] && lease->devices[i]->info.group == number)
+                                return true;
+        return false;
+}
+
+/* It is as many leases' as it says, and keeps nothing open that no lease needs. */
+static void check_container(Core *core, const Container *container)
+{
+        unsigned n = 0, live = 0, waiting = 0, opening = 0;
+
+        for (const Lease *lease = core->broker->leases; lease; lease = lease->hh.next) {
+                if (lease->container != container)
+                        continue;
+                n++;
+                live += lease->state != LEASE_RECLAIMING;
+                assert_int_equal(lease->backend, container->backend);
+                assert_string_equal(lease->tenant->name, container->tenant);
+                assert_true(container->named || streq(container->name, lease->id) || n > 1 ||
+                            lease->state == LEASE_RECLAIMING || lease->target);
+                waiting += lease->retry || lease->stranded > 0 ||
+                           (lease->state == LEASE_RECLAIMING && lease->job);
+                opening += lease->state == LEASE_OPENING || lease->reissue;
+        }
+        assert_int_equal(container->n_leases, n);
+        assert_true(n > 0 || container->declared);
+        assert_false(container->hidden && container->declared);
+        assert_true(!container->hidden || live == 0);
+        if (live > 0 && container->named && !container->lost)
+                assert_true(container->fd >= 0);
+        if (live == 0 && waiting == 0) {
+                assert_int_equal(container->fd, -EBADF);
+                assert_int_equal(container->n_groups, 0);
+        }
+        if (!container->named && container->backend == POLICY_BACKEND_IOMMUFD && opening == 0 &&
+            waiting == 0)
+                assert_int_equal(container->fd, -EBADF);
+        if (container->backend == POLICY_BACKEND_IOMMUFD)
+                assert_int_equal(container->n_groups, 0);
+        for (size_t i = 0; i < container->n_groups; i++) {
+                assert_true(container->groups[i].fd >= 0);
+                if (waiting == 0)
+                        assert_true(needs(core->broker, container, container->groups[i].number));
+                for (size_t k = 0; k < i; k++)
+                        assert_true(container->groups[k].number != container->groups[i].number);
+        }
+}
+
 static void check_lease(Core *core, const Lease *lease)
 {
         const LeaseRecord *record = core_lease_record(core, lease->id);
@@ -115,7 +167,9 @@ static void check_lease(Core *core, const Lease *lease)
                 unsettled++;
                 assert_true(lease->devices[i] && lease->devices[i]->lease == lease);
         }
-        assert_true(unsettled > 0);
+        assert_true(unsettled > 0 || lease->state == LEASE_RECLAIMING); /* memory may be left to unpin */
+        assert_non_null(lease->container);
+        check_container(core, lease->container); /* one that is hidden is in no table */
         switch (lease->state) {
         case LEASE_OPENING:
                 assert_non_null(lease->job);
@@ -124,7 +178,8 @@ static void check_lease(Core *core, const Lease *lease)
                 assert_false(lease->memlock_raised);
                 break;
         case LEASE_ACTIVE:
-                assert_null(lease->job);
+                assert_true((lease->job != NULL) == (lease->reissue != NULL));
+                assert_null(lease->target);
                 assert_null(lease->done);
                 assert_null(lease->retry);
                 break;
@@ -148,44 +203,7 @@ static void check_lease(Core *core, const Lease *lease)
         assert_non_null(record);
         assert_int_equal(record->state, lease->state);
         assert_string_equal(record->tenant, lease->tenant->name);
-        assert_true(record->n_devices >=
-                    unsettled); /* those that went since are settled when it is put next */
-}
-
-/* Whether a lease that is not over has a device of the group in the container. */
-static bool needs(const Broker *broker, const Container *container, int number)
-{
-        for (const Lease *lease = broker->leases; lease; lease = lease->hh.next)
-                for (size_t i = 0; lease->container == container && i < lease->n_devices; i++)
-                        if (!lease->settled[i] && lease->devices[i]->info.group == number)
-                                return true;
-        return false;
-}
-
-static void check_container(Core *core, const Container *container)
-{
-        unsigned n = 0, live = 0;
-
-        for (const Lease *lease = core->broker->leases; lease; lease = lease->hh.next) {
-                if (lease->container != container)
-                        continue;
-                n++;
-                live += lease->state != LEASE_RECLAIMING;
-                assert_true(lease->backend == container->backend || lease->state == LEASE_RECLAIMING);
-                assert_string_equal(lease->tenant->name, container->tenant);
-                assert_true(container->named || streq(container->name, lease->id) || n > 1 ||
-                            lease->state == LEASE_RECLAIMING || lease->target);
-        }
-        assert_int_equal(container->n_leases, n);
-        assert_true(n > 0 || container->declared);
-        for (size_t i = 0; i < container->n_groups; i++) {
-                assert_true(needs(core->broker, container, container->groups[i].number));
-                assert_true(container->groups[i].fd >= 0);
-        }
-        if (live > 0 && container->named && !container->lost)
-                assert_true(container->fd >= 0);
-        if (live == 0 && core->fake->job_start_error == 0)
-                assert_int_equal(container->n_groups, 0);
+        assert_int_equal(record->n_devices, unsettled);
 }
 
 static void check_tenant(const Tenant *tenant)
@@ -273,7 +291,8 @@ void core_check(Core *core)
         }
         for (Container *container = broker->containers; container;
              container = container->hh.next, containers++)
-                check_container(core, container);
+                if (container->n_leases == 0)
+                        check_container(core, container); /* the others with their leases */
         DL_FOREACH(broker->holders, holder)
                 check_holder(core, holder);
 
@@ -286,8 +305,8 @@ void core_check(Core *core)
         assert_int_equal(core->n_devices, devices);
         assert_int_equal(core->n_groups, groups);
         assert_int_equal(core->n_tenants, tenants);
-        assert_int_equal(core->n_leases, leases);
         assert_int_equal(core->n_containers, containers);
+        assert_int_equal(core->n_leases, leases);
         for (StoredLease *stored = core->leases; stored; stored = stored->hh.next, records++)
                 assert_non_null(broker_lease(broker, stored->record.id));
         if (!core->record_failed)
@@ -299,6 +318,8 @@ void core_check_idle(Core *core)
         core_check(core);
         assert_int_equal(core->broker->n_leases, 0);
         assert_null(core->broker->leases);
+        for (const Container *c = core->broker->containers; c; c = c->hh.next)
+                assert_true(c->declared && c->n_leases == 0);
         assert_null(core->broker->holders);
         assert_null(core->leases);
         assert_int_equal(fake_host_n_jobs(core->fake), 0);

@@ -299,7 +299,15 @@ static void container_added(void *userdata, Container *container)
 {
         Core *core = userdata;
 
+        assert_ptr_equal(broker_container(core->broker, container->tenant, container->name), container);
         core->n_containers++;
+}
+
+static void container_changed(void *userdata, Container *container)
+{
+        Core *core = userdata;
+
+        assert_ptr_equal(broker_container(core->broker, container->tenant, container->name), container);
 }
 
 static void container_removed(void *userdata, Container *container)
@@ -358,6 +366,7 @@ static const BrokerObserver observer = {
         .lease_ended = lease_ended,
         .lease_removed = lease_removed,
         .container_added = container_added,
+        .container_changed = container_changed,
         .container_removed = container_removed,
         .tenant_added = tenant_added,
         .tenant_changed = tenant_changed,
@@ -485,10 +494,15 @@ void core_restart_empty(Core *core)
 
 void core_restart(Core *core)
 {
+        core_restart_empty(core);
+        core_read_records(core);
+}
+
+void core_read_records(Core *core)
+{
         StoredLease *lease, *next_lease;
         StoredDevice *device, *next_device;
 
-        core_restart_empty(core);
         HASH_ITER(hh, core->devices, device, next_device)
                 if (broker_restore_device(core->broker, &device->record) < 0)
                         store_device_drop(core, device->record.id);

@@ -65,7 +65,8 @@ typedef struct Core {
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];
-        int n_devices, n_groups, n_tenants, n_leases, n_containers; /* told to be added, minus those told to be removed */
+        int n_devices, n_groups, n_tenants, n_leases,
+                n_containers; /* told to be added, minus those told to be removed */
         unsigned n_ended;
         EndReason last_end;
         unsigned n_device_changes, n_lease_changes, n_tenant_changes;
@@ -126,6 +127,7 @@ void core_admin_done(void *userdata, int error, const Refusal *refusal); /* with
 /* The daemon ends and starts again: a new broker on the same machine, from what the store has. */
 void core_restart(Core *core);
 void core_restart_empty(Core *core); /* up to the point where the records are read */
+void core_read_records(Core *core);  /* the rest */
 
 const LeaseRecord *core_lease_record(Core *core, const char *id);
 const DeviceRecord *core_device_record(Core *core, const char *id);

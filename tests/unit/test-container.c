@@ -85,6 +85,60 @@ static void test_named(void **state)
         assert_int_equal(core->n_containers, 0);
 }
 
+/* The name of one that nobody uses any more, but whose context no worker could take yet, is a new one's: nobody gets the
+ * old context, which may be of another backend and have a dead process's memory. Also where a restart comes between. */
+static void test_name_used_again(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Lease *old, *new;
+        unsigned fds;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 2, "vfio-pci");
+        fds = fake_host_count_fds();
+        old = GRANT(core, vmm, { D1 }, .container = "vm", .backend = POLICY_BACKEND_GROUP);
+        core->fake->job_start_error = EAGAIN;
+        release(core, old);
+        core->fake->job_start_error = 0;
+        assert_true(old->container->fd >= 0);
+        new = GRANT(core, vmm, { D2 }, .container = "vm", .backend = POLICY_BACKEND_IOMMUFD);
+        assert_ptr_not_equal(new->container, old->container);
+        assert_true(new->container->fd != old->container->fd);
+        assert_ptr_equal(broker_container(core->broker, "blue", "vm"), new->container);
+        assert_int_equal(core->n_containers, 1);
+
+        core_restart(core);
+        core_check(core);
+        new = broker_device(core->broker, D2)->lease;
+        assert_ptr_equal(broker_container(core->broker, "blue", "vm"), new->container);
+        assert_int_equal(new->container->backend, POLICY_BACKEND_IOMMUFD);
+        release(core, new);
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        core_check_idle(core);
+        assert_int_equal(fake_host_count_fds(), fds);
+}
+
+/* A group is opened once: who comes while another lease takes it into the container is to ask again. */
+static void test_group_on_its_way(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Answer answer = {};
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 1, "vfio-pci");
+        assert_int_equal(core_ask(core,
+                                  &(Ask){ vmm, { D1 }, .container = "vm", .backend = POLICY_BACKEND_GROUP },
+                                  &answer),
+                         0);
+        assert_non_null(
+                strstr(REFUSED(core, RESULT_RATE_LIMITED, vmm, { D2 }, .container = "vm"), "ask again"));
+        (void)fake_host_run(core->fake);
+        (void)GRANT(core, vmm, { D2 }, .container = "vm");
+        assert_int_equal(broker_container(core->broker, "blue", "vm")->n_groups, 1);
+}
+
 /* Two tenants use one name and never meet. */
 static void test_names_are_the_tenants(void **state)
 {
@@ -315,9 +369,17 @@ static void test_declared(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(private),           TEST(named),    TEST(names_are_the_tenants),
-                TEST(incompatible),      TEST(groups),   TEST(release_is_tried_again),
-                TEST(whole_group),       TEST(declared), TEST(too_many_fds),
+                TEST(private),
+                TEST(named),
+                TEST(name_used_again),
+                TEST(group_on_its_way),
+                TEST(names_are_the_tenants),
+                TEST(incompatible),
+                TEST(groups),
+                TEST(release_is_tried_again),
+                TEST(whole_group),
+                TEST(declared),
+                TEST(too_many_fds),
                 TEST(end_while_opening),
         };
 

@@ -258,6 +258,39 @@ static void test_device_gone(void **state)
         core_check_idle(core);
 }
 
+/* What a lease that is still reclaimed has let go of is not in its record: a restart leaves it with the lease that has it
+ * now, whether it was unplugged and plugged in again, or settled before the others. */
+static void test_settled_before(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+
+        for (int unplugged = 0; unplugged < 2; unplugged++) {
+                Lease *old;
+
+                (void)core_device(core, D1, 1, "vfio-pci");
+                (void)core_device(core, D2, 2, "vfio-pci");
+                old = GRANT(core, vmm, { D1, D2 });
+                fake_host_device(core->fake, D2)->prove_error = EBUSY;
+                if (unplugged) {
+                        broker_device_remove(core->broker, D1);
+                        (void)core_device(core, D1, 1, "vfio-pci");
+                } else {
+                        broker_lease_end(core->broker, old, END_RELEASED);
+                        (void)fake_host_run(core->fake);
+                }
+                assert_state(broker_device(core->broker, D2), DEVICE_RECLAIMING);
+                (void)GRANT(core, core_process(core, 101 + unplugged, UID_BLUE), { D1 });
+                core_restart(core);
+                core_check(core);
+                assert_state(broker_device(core->broker, D1), DEVICE_LEASED);
+                broker_lease_end(core->broker, broker_device(core->broker, D1)->lease, END_RELEASED);
+                fake_host_device(core->fake, D2)->prove_error = 0;
+                fake_host_advance(core->fake, USEC_PER_SEC);
+                core_check_idle(core);
+        }
+}
+
 /* Records that contradict each other or themselves harm nobody. */
 static void test_nonsense(void **state)
 {
@@ -414,8 +447,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(goes_on),         TEST(watched),     TEST(two_of_one_process), TEST(process_ended),
                 TEST(explicit),        TEST(opening),     TEST(opening_kept),       TEST(reclaiming),
-                TEST(restores_driver), TEST(device_gone), TEST(nonsense),           TEST(cannot_know),
-                TEST(limit_fails),     TEST(quarantine),  TEST(quarantine_midway),  TEST(device_records),
+                TEST(restores_driver), TEST(device_gone), TEST(settled_before),     TEST(nonsense),
+                TEST(cannot_know),     TEST(limit_fails), TEST(quarantine),         TEST(quarantine_midway),
+                TEST(device_records),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
