@@ -3,7 +3,7 @@
 /* The seccomp filters and the dropping of capabilities, for the daemon and for its workers. Both filters are made of
  * the two tables below: what is not in them kills. A row says who may call and, where the call is a power in itself,
  * with which arguments: no memory that can be written may become code, no process but a plain fork, no socket but
- * AF_UNIX, no limit of another process but RLIMIT_MEMLOCK, no signal but through a pidfd (and an abort of oneself).
+ * AF_UNIX and NETLINK_ROUTE, no limit of another process but RLIMIT_MEMLOCK, no signal but through a pidfd (and an abort of oneself).
  *
  * The columns nest: a worker is forked from the daemon and inherits its filter, and the kernel takes the strictest
  * answer of all filters, so whatever a worker may do the daemon's filter lets through as well, the VFIO requests
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -124,8 +125,13 @@ static const Rule rules[] = {
         CALL(clock_gettime, BOTH), CALL(clock_getres, BOTH), CALL(gettimeofday, BOTH), CALL(time, BOTH),
         CALL(clock_nanosleep, BOTH), CALL(nanosleep, BOTH), CALL(restart_syscall, BOTH),
 
-        /* Sockets: the bus, the journal, the notify socket, name services. A worker has the one it was born with. */
-        CALL_IF(socket, DAEMON, ARG_IS(0, AF_UNIX)), CALL_IF(socketpair, DAEMON, ARG_IS(0, AF_UNIX)),
+        /* Sockets: the bus, the journal, the notify socket, name services. A worker has the one it was born with. And both
+         * ask whether an interface is in use (daemon/host/route.c), which without CAP_NET_ADMIN is all that can be done by
+         * rtnetlink. */
+        CALL_IF(socket, DAEMON, ARG_IS(0, AF_UNIX)),
+        CALL_IF_BOTH(socket, BOTH, ARG_IS(0, AF_NETLINK), ARG_IS(2, NETLINK_ROUTE)),
+        CALL_IF_BOTH(setsockopt, WORKER, ARG_IS(1, SOL_NETLINK), ARG_IS(2, NETLINK_GET_STRICT_CHK)),
+         CALL_IF(socketpair, DAEMON, ARG_IS(0, AF_UNIX)),
         CALL(connect, DAEMON), CALL(shutdown, DAEMON), CALL(getsockname, DAEMON), CALL(getpeername, DAEMON),
         CALL(getsockopt, DAEMON), CALL(setsockopt, DAEMON),
         CALL(sendto, BOTH), CALL(sendmsg, BOTH), CALL(recvfrom, BOTH), CALL(recvmsg, BOTH),

@@ -97,7 +97,8 @@ static void admin_done(void *userdata, JobResult *result)
                            strerror(result->error));
         else if (row->error != 0)
                 r = refuse(&refusal,
-                           row->step == STEP_RESET                               ? RESULT_RESET_FAILED
+                           row->step == STEP_IN_USE                              ? RESULT_DEVICE_BUSY_ON_HOST
+                           : row->step == STEP_RESET                             ? RESULT_RESET_FAILED
                            : row->step == STEP_PROVE_FREE && row->error == EBUSY ? RESULT_DEVICE_TAKEN
                                                                                  : RESULT_DRIVER_BIND_FAILED,
                            "Device %s: %s: %s.", admin->id, row->text, strerror(row->error));
@@ -190,8 +191,12 @@ static int check(Broker *broker, const Device *device, JobKind kind, const char 
                               id, broker_leased_function(broker, device, NULL)->info.id);
         if (strlen(driver) >= DRIVER_NAME_MAX || strchr(driver, '/'))
                 return refuse(refusal, RESULT_INVALID_ARGS, "\"%s\" is no driver's name.", driver);
-        if (kind != JOB_RESET || device->state == DEVICE_QUARANTINED)
-                return functions_check_driver(broker, device, refusal);
+        if (kind == JOB_BIND && streq(driver, device->info.driver))
+                return 0; /* nothing is taken away */
+        if (kind != JOB_RESET || device->state == DEVICE_QUARANTINED) {
+                r = functions_check_driver(broker, device, refusal);
+                return r == 0 ? plan_check_usage(broker, device, refusal) : r;
+        }
         if (!device->info.driver_is_vfio)
                 return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
                               "Device %s is the host's (driver %s); `vfiobrokerctl bind %s` first.", id,

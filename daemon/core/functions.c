@@ -107,6 +107,11 @@ static int check(Broker *broker, const Device *device, unsigned count, Refusal *
                         "The %u virtual functions of device %s can only be taken away together, and these "
                         "are in use: %s.",
                         now, id, taken);
+        for (const Device *other = broker->devices; other && now != count; other = other->hh.next) {
+                r = streq(other->info.physical_function, id) ? plan_check_usage(broker, other, refusal) : 0;
+                if (r != 0)
+                        return r;
+        }
         return 0;
 }
 

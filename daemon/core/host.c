@@ -15,6 +15,7 @@ const char *job_step_to_string(JobStep step)
 {
         static const char *const table[_STEP_MAX] = {
                 [STEP_NONE] = "none",
+                [STEP_IN_USE] = "in-use",
                 [STEP_BIND_DRIVER] = "bind-driver",
                 [STEP_PROVE_FREE] = "prove-free",
                 [STEP_RESET] = "reset",

@@ -53,6 +53,18 @@ typedef struct DeviceInfo {
 
 void device_info_done(DeviceInfo *info);
 
+/* What the host uses a device for that a driver of the host has. */
+typedef enum UsageKind {
+        USAGE_NONE,
+        USAGE_HOST, /* it would lose a file system, an address, a console … */
+        USAGE_ROOT, /* it would lose its root file system */
+} UsageKind;
+
+typedef struct DeviceUsage {
+        UsageKind kind;
+        char text[REASON_MAX]; /* "nvme0n1p1 is mounted at /srv" */
+} DeviceUsage;
+
 /* --- jobs: what can block, each in a process of its own ------------------------------------------------------- */
 
 typedef enum JobKind {
@@ -74,8 +86,9 @@ typedef struct JobDevice {
         char restore
                 [DRIVER_NAME_MAX]; /* RECLAIM: bind this one again afterwards; "" = leave it; "-" = leave it unbound */
         char restore_override[DRIVER_NAME_MAX]; /* RECLAIM: and set driver_override to this, "" = none */
-        bool prove;          /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
-        bool reset;          /* reset it explicitly */
+        bool force_unbind; /* take it from the host although that uses it; not from under its root file system */
+        bool prove;        /* OPEN: it was on a VFIO driver before; prove that no stale file is open */
+        bool reset;        /* reset it explicitly */
         bool reset_required; /* and fail where that is not possible */
         int group;           /* IOMMU group, -1 for none */
         bool group_shared;   /* another lease uses the group: its file tells nothing of this device */
@@ -111,6 +124,7 @@ JobGroup *job_group(Job *job, int number);
 
 typedef enum JobStep {
         STEP_NONE,
+        STEP_IN_USE, /* before a driver of the host is taken away: `error` EBUSY = the host uses the device */
         STEP_BIND_DRIVER, /* sysfs: driver_override, unbind, drivers_probe */
         STEP_PROVE_FREE,  /* trial bind: `error` EBUSY = someone has it open */
         STEP_RESET,
@@ -214,6 +228,9 @@ typedef struct HostOps {
         int (*memlock_get)(Host *host, pid_t pid, int pidfd, MemlockLimit *ret);
         int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);
         int (*memlock_used)(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes);
+
+        /* What the host uses the device for at this moment. -errno where it cannot be told. */
+        int (*device_usage)(Host *host, const DeviceInfo *info, DeviceUsage *ret);
 
         uint64_t (*mem_total)(Host *host); /* bytes */
         uint64_t (*now)(Host *host);       /* CLOCK_REALTIME, microseconds, for people */

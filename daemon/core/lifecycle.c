@@ -75,6 +75,11 @@ int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusa
         const char *id = device->info.id;
 
         switch (row->step) {
+        case STEP_IN_USE:
+                return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                              row->error == EBUSY ? "Device %s is in use on the host: %s."
+                                                  : "Device %s may be in use on the host: %s: %s.",
+                              id, row->text, strerror(row->error));
         case STEP_PROVE_FREE:
                 if (row->error == EBUSY)
                         return refuse(

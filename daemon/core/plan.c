@@ -324,6 +324,40 @@ static int check_container(Broker *broker, const AcquirePlan *plan, Refusal *ref
         return 0;
 }
 
+static bool may_force(const Device *device, const Policy *policy)
+{
+        DeviceFacts facts = device_facts(device);
+        const PolicyDevice *override = policy_device_override(policy, &facts);
+
+        return override && override->force_unbind;
+}
+
+int plan_check_usage(Broker *broker, const Device *device, Refusal *refusal)
+{
+        const char *id = device->info.id;
+        DeviceUsage usage = {};
+        int r;
+
+        if (device->info.driver_is_vfio)
+                return 0;
+        r = broker->host->ops->device_usage(broker->host, &device->info, &usage);
+        if (r < 0)
+                return r;
+        if (usage.kind == USAGE_ROOT)
+                return refuse(
+                        refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                        "Device %s is in use on the host: %s. It is never taken, whatever force-unbind "
+                        "says.",
+                        id, usage.text);
+        if (usage.kind == USAGE_NONE || may_force(device, broker->policy))
+                return 0;
+        return refuse(
+                refusal, RESULT_DEVICE_BUSY_ON_HOST,
+                "Device %s is in use on the host: %s. End that use, or set force-unbind = yes in [device "
+                "id:%s].",
+                id, usage.text, id);
+}
+
 /* What only the machine's state refuses, once the policy has allowed it. */
 static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 {
@@ -375,6 +409,12 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                                       "= required).",
                                       id, plan->tenant->name);
         }
+        /* The machine is asked last, since that costs most. */
+        for (size_t i = 0; i < plan->n_devices; i++) {
+                r = plan_check_usage(broker, plan->devices[i], refusal);
+                if (r != 0)
+                        return r;
+        }
         return 0;
 }
 
@@ -382,6 +422,7 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
 {
         *ret = (JobDevice){
                 .load_module = true,
+                .force_unbind = may_force(device, policy),
                 .prove = !device->proven,
                 .reset = reset != POLICY_RESET_NONE && !device->clean,
                 .reset_required = reset == POLICY_RESET_REQUIRED,

@@ -32,6 +32,10 @@ int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal);
 void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *device,
                      DeviceFacts *ret_facts, DecideDevice *ret);
 
+/* Refuses what the host uses: its root file system always, anything else unless policy says `force-unbind = yes` for the
+ * device. Only a device that no VFIO driver has can be in use. 0, a positive Result with `refusal`, or -errno. */
+int plan_check_usage(Broker *broker, const Device *device, Refusal *refusal);
+
 /* Fills the job's row for one device in: which driver to bind, what to prove, whether to reset. */
 void plan_job_device(const Device *device, const Policy *policy, PolicyReset reset, JobDevice *ret);
 

@@ -5,6 +5,7 @@
  * worker and may block. */
 
 #include "daemon/host/job.h"
+#include "daemon/host/usage.h"
 
 uint64_t job_now_usec(void);
 
@@ -16,6 +17,11 @@ const char *job_device_name(const JobDevice *device);
 
 /* Reads the driver into the row, as the one before or the one now. */
 int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before);
+/* job-guard.c: fails with STEP_IN_USE where the host uses the device, unless no driver of the host has it; else nobody
+ * can mount its disks before the claim is done. */
+int job_guard(const JobDevice *device, JobDeviceResult *row, UsageClaim *ret);
+
+/* Guards it, and binds it to the row's driver. */
 int job_bind_device(const JobDevice *device, JobDeviceResult *row, JobResult *result);
 
 /* job-proof.c: the proof of freedom where it is due (`suspect`), the trial of a device that came straight from a driver

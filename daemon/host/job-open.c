@@ -160,10 +160,16 @@ void job_run_open(const Job *job, JobResult *result)
         size_t n_bound = 0;
         int r = 0;
 
+        /* One that is in use is refused before any other is touched, and again when it is its turn. */
         for (size_t i = 0; i < job->n_devices && r >= 0; i++) {
+                UsageClaim claim = {};
+
                 r = job_read_driver(job->devices + i, result->devices + i, true);
-                if (r < 0)
-                        break;
+                if (r >= 0)
+                        r = job_guard(job->devices + i, result->devices + i, &claim);
+                usage_claim_done(&claim);
+        }
+        for (size_t i = 0; i < job->n_devices && r >= 0; i++) {
                 n_bound++;
                 r = job_bind_device(job->devices + i, result->devices + i, result);
         }

@@ -49,10 +49,15 @@ int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
 int job_bind_device(const JobDevice *device, JobDeviceResult *row, JobResult *result)
 {
         uint64_t start = job_now_usec();
+        UsageClaim claim = {};
         int r;
 
+        r = job_guard(device, row, &claim);
+        if (r < 0)
+                return r;
         /* Where another VFIO driver has it, it may be open as well: the unbind in driver_bind() waits for those. */
         r = driver_bind(device->bus, job_device_name(device), device->driver, row->text);
+        usage_claim_done(&claim);
         result->usec[STEP_BIND_DRIVER] += job_now_usec() - start;
         return r < 0 ? job_fail(row, STEP_BIND_DRIVER, r) : 0;
 }
@@ -130,12 +135,15 @@ static void run_rebind(const Job *job, JobResult *result)
 {
         const JobDevice *device = job->devices;
         JobDeviceResult *row = result->devices;
+        UsageClaim claim = {};
         int r;
 
         r = job_read_driver(device, row, true);
         if (r >= 0 && row->driver_before_is_vfio &&
             !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
                 r = job_ask_politely(device, job->backend, row);
+        if (r >= 0 && !(job->kind == JOB_BIND && streq(row->driver_before, device->driver)))
+                r = job_guard(device, row, &claim);
         if (r >= 0) {
                 const char *name = job_device_name(device);
                 char text[REASON_MAX];
@@ -148,6 +156,7 @@ static void run_rebind(const Job *job, JobResult *result)
                                              text);
                 }
         }
+        usage_claim_done(&claim);
         if (job_read_driver(device, row, false) >= 0 && r >= 0 && job->kind == JOB_BIND &&
             !row->driver_is_vfio)
                 /* The host's own driver: no override may keep it there. */

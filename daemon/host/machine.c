@@ -13,6 +13,7 @@
 #include "daemon/host/iommufd.h"
 #include "daemon/host/machine.h"
 #include "daemon/host/process.h"
+#include "daemon/host/usage.h"
 #include "daemon/host/worker.h"
 #include "policy/policy-file.h"
 
@@ -166,6 +167,11 @@ static int machine_memlock_used(Host *host, pid_t pid, int pidfd, uint64_t *ret_
         return process_memlock_used(pid, pidfd, ret_bytes);
 }
 
+static int machine_device_usage(Host *host, const DeviceInfo *info, DeviceUsage *ret)
+{
+        return usage_find("", info->path, ret);
+}
+
 static uint64_t machine_mem_total(Host *host)
 {
         return process_mem_total();
@@ -233,6 +239,7 @@ static const HostOps machine_ops = {
         .memlock_get = machine_memlock_get,
         .memlock_set = machine_memlock_set,
         .memlock_used = machine_memlock_used,
+        .device_usage = machine_device_usage,
         .mem_total = machine_mem_total,
         .now = machine_now,
         .monotonic = machine_monotonic,

@@ -256,6 +256,35 @@ static void test_load_module(void **state)
         assert_true(core->fake->last_job.devices[0].load_module);
 }
 
+/* Administrators take nothing from the host that it uses either, by plan or by job; what stays where it is is not taken. */
+static void test_usage(void **state)
+{
+        Core *core = *state;
+        Answer answer = {};
+        FakeDevice *fake = fake_host_device(core->fake, D1);
+
+        (void)core_device(core, D1, 1, "nvme");
+        fake->usage = (DeviceUsage){ USAGE_HOST, "nvme0n1 is mounted at /srv" };
+        assert_int_equal(ask(core, BIND, D1, "", &answer), RESULT_DEVICE_BUSY_ON_HOST);
+        assert_non_null(strstr(answer.text, "mounted at /srv"));
+        assert_int_equal(ask(core, UNBIND, D1, "", &answer), RESULT_DEVICE_BUSY_ON_HOST);
+        assert_int_equal(done(core, BIND, D1, "nvme", NULL), 0);
+
+        fake->usage = (DeviceUsage){};
+        fake->used_in_job = "nvme0n1 is opened exclusively";
+        assert_int_equal(ask(core, BIND, D1, "", &answer), 0);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.error, RESULT_DEVICE_BUSY_ON_HOST);
+        assert_non_null(strstr(answer.text, "opened exclusively"));
+        assert_state(broker_device(core->broker, D1), DEVICE_HOST);
+
+        core_set_policy(core, POLICY_HEAD "[device id:" D1 "]\nforce-unbind = yes\n");
+        fake->used_in_job = NULL;
+        fake->usage = (DeviceUsage){ USAGE_HOST, "nvme0n1 is mounted at /srv" };
+        assert_int_equal(done(core, BIND, D1, "", NULL), 0);
+        core_check_idle(core);
+}
+
 /* One at a time; and not while a lease has the device, whose holder is named, for administrators see all. */
 static void test_busy(void **state)
 {
@@ -373,9 +402,9 @@ int main(void)
                 TEST(reset_open),        TEST(bind),
                 TEST(variant_driver),    TEST(bind_quarantined),
                 TEST(refused),           TEST(busy),
-                TEST(load_module),       TEST(physical_function),
-                TEST(worker_dies),       TEST(device_goes),
-                TEST(broker_goes),
+                TEST(load_module),       TEST(usage),
+                TEST(physical_function), TEST(worker_dies),
+                TEST(device_goes),       TEST(broker_goes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,29 @@ static void test_leased(void **state)
         core_check_idle(core);
 }
 
+/* A function that the host uses keeps all of them too. */
+static void test_used_by_host(void **state)
+{
+        Core *core = *state;
+        Device *pf = add_pf(core, 7), *vf = add_vf(core, VF0, 2);
+        FakeDevice *fake = fake_host_device(core->fake, VF0);
+        Answer answer = {};
+
+        strcpy(vf->info.driver, "igbvf");
+        vf->info.driver_is_vfio = false;
+        fake_host_device(core->fake, PF)->functions = 1;
+        fake->usage = (DeviceUsage){ USAGE_HOST, "eth3 is up and has 192.0.2.3/24" };
+        assert_int_equal(ask(core, PF, 0, &answer), RESULT_DEVICE_BUSY_ON_HOST);
+        assert_non_null(strstr(answer.text, VF0 " is in use on the host: eth3 is up"));
+        assert_int_equal(ask(core, PF, 2, &answer), RESULT_DEVICE_BUSY_ON_HOST);
+        fake->usage = (DeviceUsage){};
+        assert_int_equal(ask(core, PF, 0, &answer), 0);
+        broker_device_remove(core->broker, VF0);
+        (void)fake_host_run(core->fake);
+        assert_state(pf, DEVICE_HOST);
+        core_check_idle(core);
+}
+
 /* Nobody gets a function while something works on its physical one, nor may an administrator bind it. */
 static void test_pf_at_work(void **state)
 {
@@ -355,6 +378,7 @@ int main(void)
                 core_test(test_made_and_taken), core_test(test_late),       core_test(test_refused),
                 core_test(test_leased),         core_test(test_pf_at_work), core_test(test_both_directions),
                 core_test(test_failures),       core_test(test_policy),     core_test(test_pf_goes),
+                core_test(test_used_by_host),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

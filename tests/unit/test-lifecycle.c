@@ -307,6 +307,7 @@ static void test_job_fails(void **state)
 {
         static const struct {
                 int bind, prove, open, reset;
+                const char *used;
                 ResetOutcome outcome;
                 Result code;
                 const char *text;
@@ -319,6 +320,9 @@ static void test_job_fails(void **state)
                   .code = RESULT_DEVICE_BUSY_ON_HOST,
                   .text = "did not get it from the broker" },
                 { .prove = EPERM, .code = RESULT_GROUP_NOT_VIABLE, .text = "EPERM" },
+                { .used = "eth1 is up and has 192.0.2.1/24",
+                  .code = RESULT_DEVICE_BUSY_ON_HOST,
+                  .text = "eth1 is up and has 192.0.2.1/24" },
                 { .prove = EIO, .code = RESULT_DRIVER_BIND_FAILED, .text = "cannot be proven free" },
                 { .open = ENOENT, .code = RESULT_BACKEND_UNAVAILABLE, .text = "cannot be opened" },
                 { .outcome = RESET_FAILED,
@@ -343,10 +347,11 @@ static void test_job_fails(void **state)
                         FakeDevice *bad = fake_host_device(core->fake, ids[which]);
                         const char *text;
 
-                        if (cases[i].bind != 0 && which == 1)
+                        if ((cases[i].bind != 0 || cases[i].used) && which == 1)
                                 continue; /* it is bound already */
                         core->events[EVENT_QUARANTINED] = core->events[EVENT_REFUSED] = 0;
                         bad->bind_error = cases[i].bind;
+                        bad->used_in_job = cases[i].used;
                         bad->prove_error = cases[i].prove;
                         bad->open_error = cases[i].open;
                         bad->reset = cases[i].outcome;
@@ -366,6 +371,7 @@ static void test_job_fails(void **state)
                         assert_string_equal(devices[2]->info.driver, "");
                         assert_true(vmm->limit.soft == 8 * MIB);
                         bad->bind_error = bad->prove_error = bad->open_error = 0;
+                        bad->used_in_job = NULL;
                         bad->reset = RESET_NOT_TRIED;
                         for (size_t k = 0; k < 3; k++)
                                 broker_device_remove(core->broker, ids[k]);

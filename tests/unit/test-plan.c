@@ -137,9 +137,9 @@ static void test_backend(void **state)
 
         (void)core_device(core, D1, 1, "vfio-pci");
         core->fake->offered = POLICY_BACKEND_IOMMUFD;
-        assert_non_null(
-                strstr(REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP),
-                       "The group backend is not offered"));
+        assert_non_null(strstr(
+                REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP),
+                "The group backend is not offered"));
         core->fake->offered = POLICY_BACKEND_GROUP;
         assert_non_null(strstr(
                 REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_IOMMUFD),
@@ -272,6 +272,43 @@ static void test_driver(void **state)
         assert_string_equal(best->info.driver, "vfio-pci");
 }
 
+/* What the host uses is refused, in the end, with the use; unless policy forces it, and then not from under the root file
+ * system. A device on a VFIO driver cannot be in use. What cannot be told is not granted. */
+static void test_usage(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        FakeDevice *disk = fake_host_device(core->fake, D2);
+        const char *text;
+
+        (void)core_device(core, D1, 1, "igb");
+        (void)core_device(core, D2, 2, "nvme");
+        disk->usage = (DeviceUsage){ USAGE_HOST, "nvme0n1 is mounted at /srv" };
+        text = REFUSED(core, RESULT_DEVICE_BUSY_ON_HOST, vmm, { D1, D2 });
+        assert_non_null(strstr(text, D2 " is in use on the host: nvme0n1 is mounted at /srv"));
+        assert_non_null(strstr(text, "force-unbind = yes in [device id:" D2 "]"));
+        disk->usage_error = EIO;
+        {
+                Answer answer = {};
+
+                assert_int_equal(core_ask(core, &(Ask){ vmm, { D2 } }, &answer), -EIO);
+        }
+        disk->usage_error = 0;
+
+        core_set_policy(core, POLICY_HEAD "[device id:" D2 "]\nforce-unbind = yes\n");
+        disk->usage.kind = USAGE_ROOT;
+        (void)REFUSED(core, RESULT_DEVICE_BUSY_ON_HOST, vmm, { D2 });
+        disk->usage.kind = USAGE_HOST;
+        (void)GRANT(core, vmm, { D2 });
+        assert_true(core->fake->last_job.devices[0].force_unbind);
+        (void)GRANT(core, vmm, { D1 });
+        assert_false(core->fake->last_job.devices[0].force_unbind);
+
+        (void)core_device(core, D3, 3, "vfio-pci");
+        fake_host_device(core->fake, D3)->usage = (DeviceUsage){ USAGE_ROOT, "x" };
+        (void)GRANT(core, vmm, { D3 });
+}
+
 /* A physical function is not taken from under its virtual ones: not by the tenant that has them, and, once it is on a VFIO
  * driver and so has power over them, not by another. */
 static void test_functions(void **state)
@@ -386,7 +423,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(form),       TEST(tenant),     TEST(process), TEST(policy),    TEST(backend),
                 TEST(sets),       TEST(no_reset),   TEST(machine), TEST(functions), TEST(order),
-                TEST(job_device), TEST(leases_max), TEST(driver),
+                TEST(job_device), TEST(leases_max), TEST(driver),  TEST(usage),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

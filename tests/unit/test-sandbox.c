@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
@@ -35,6 +36,7 @@
 #include <cmocka.h>
 
 #include "daemon/host/uapi.h"
+#include "daemon/host/route.h"
 #include "daemon/sandbox.h"
 #include "policy/util.h"
 
@@ -378,7 +380,7 @@ static void test_daemon_goes_on(void **state)
 
 ACTION(do_execve, execl("/bin/true", "true", (char *)NULL))
 ACTION(do_socket_inet, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
-ACTION(do_socket_netlink, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0))
+ACTION(do_socket_netlink, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG))
 
 /* The upper half of the register is not the kernel's: it must not be the filter's either. */
 ACTION(do_socket_inet_high_bits, syscall(SYS_socket, (UINT64_C(1) << 32) | AF_INET, SOCK_STREAM, 0))
@@ -418,7 +420,7 @@ ACTION(do_foreign_table, syscall(0x40000000 | SYS_getpid))
 static const Case daemon_may_not[] = {
         { "execve", do_execve },
         { "socket(AF_INET)", do_socket_inet },
-        { "socket(AF_NETLINK)", do_socket_netlink },
+        { "socket(AF_NETLINK, other than routes)", do_socket_netlink },
         { "socket(AF_INET) with high bits", do_socket_inet_high_bits },
         { "bind", do_bind },
         { "ioctl TIOCSTI", do_tiocsti },
@@ -534,9 +536,19 @@ static int do_sysfs(void)
         return 0;
 }
 
+static int do_ask_for_routes(void)
+{
+        char text[ROUTE_TEXT_MAX];
+
+        return route_address(1, text) < 0 || route_over(1, text) < 0;
+}
+
 static const Case worker_may[] = {
-        { "read a file", do_read_file }, { "stdio", do_stdio },
-        { "memory", do_memory },         { "look around in sysfs, and wait", do_sysfs },
+        { "ask for addresses and routes", do_ask_for_routes },
+        { "read a file", do_read_file },
+        { "stdio", do_stdio },
+        { "memory", do_memory },
+        { "look around in sysfs, and wait", do_sysfs },
         { "send an fd", do_send_fd },
 };
 
