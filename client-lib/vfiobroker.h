@@ -331,6 +331,21 @@ struct vfiobroker_device *vfiobroker_device_free(struct vfiobroker_device *devic
 
 /* ===== For people who look after the host ===== */
 
+struct vfiobroker_host {
+        const char *version;         /* the broker's */
+        const char *const *backends; /* this and the next array: NULL-terminated */
+        const char *const
+                *unsafe_interrupts;      /* modules that take devices whose interrupts are not isolated */
+        const char *iommu;               /* "intel-iommu", "amd-iommu", "virtio_iommu" …; "" for none */
+        const char *interrupt_isolation; /* "isolated", "not-isolated" or "unknown" */
+        int no_iommu;                    /* 1: VFIO gives out devices that no IOMMU holds back */
+};
+
+/* What keeps devices apart on this host, for anybody. Free with the function below (NULL is nothing, returns
+ * NULL); independent of the connection. */
+int vfiobroker_get_host(struct vfiobroker *broker, struct vfiobroker_host **ret);
+struct vfiobroker_host *vfiobroker_host_free(struct vfiobroker_host *host);
+
 /* Ends a lease by its id or object path; the holder's tenant and administrators may. -ENXIO: no such lease.
  */
 int vfiobroker_release(struct vfiobroker *broker, const char *lease);

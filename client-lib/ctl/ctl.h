@@ -34,6 +34,7 @@ int verb_release(const Verb *verb, int argc, char **argv);
 int verb_reset(const Verb *verb, int argc, char **argv);
 int verb_bind(const Verb *verb, int argc, char **argv);
 int verb_unbind(const Verb *verb, int argc, char **argv);
+int verb_host(const Verb *verb, int argc, char **argv);
 int verb_vfs(const Verb *verb, int argc, char **argv);
 int verb_reload(const Verb *verb, int argc, char **argv);
 int verb_policy(const Verb *verb, int argc, char **argv);
@@ -69,6 +70,7 @@ int ctl_open(struct vfiobroker **ret);
 DEFINE_CLEANUP(struct vfiobroker *, vfiobroker_close)
 DEFINE_CLEANUP(struct vfiobroker_lease *, vfiobroker_lease_free)
 DEFINE_CLEANUP(struct vfiobroker_device *, vfiobroker_device_free)
+DEFINE_CLEANUP(struct vfiobroker_host *, vfiobroker_host_free)
 DEFINE_CLEANUP(struct vfiobroker_device_list *, vfiobroker_device_list_free)
 DEFINE_CLEANUP(struct vfiobroker_lease_list *, vfiobroker_lease_list_free)
 DEFINE_CLEANUP(struct vfiobroker_lease_info *, vfiobroker_lease_info_free)

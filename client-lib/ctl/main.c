@@ -67,6 +67,8 @@ static const Verb verbs[] = {
           "For administrators, of devices that no lease has.\n", verb_bind },
         { "unbind", "DEVICE...", "Take devices' drivers away",
           "For administrators, of devices that no lease has.\n", verb_unbind },
+        { "host", "", "Say whether this host keeps its devices apart, and what to change",
+          "Exits with 0 where nothing is bad, else with 1.\n", verb_host },
         { "vfs", "DEVICE [COUNT]", "Show a device's virtual functions, or give it COUNT of them",
           "They can only be taken away together: another COUNT takes away all first, and is\n"
           "refused while any of them is leased. New ones have no driver.\n",

@@ -82,6 +82,28 @@ PROPERTY_GETTER(get_container)
                 container && container_kind.sees(object->bus, viewer, container) ? container : NULL);
 }
 
+/* The worst of its devices: whoever has one of them reaches what the others do. */
+PROPERTY_GETTER(get_interrupt_isolation)
+{
+        const Object *object = userdata;
+        const Group *group = object->found;
+        Host *host = object->bus->broker->host;
+        Isolation worst = ISOLATION_YES;
+        HostIsolation facts = {};
+
+        host->ops->isolation(host, &facts);
+        for (size_t i = 0; i < group->n_devices; i++) {
+                Isolation isolation = device_isolation(group->devices[i], &facts);
+
+                if (isolation == ISOLATION_NO || worst == ISOLATION_YES)
+                        worst = isolation;
+        }
+        return sd_bus_message_append(reply, "s", isolation_to_string(worst));
+}
+
+PROPERTY_APPEND(get_no_iommu, Group, group, "b",
+                (int)(group->n_devices > 0 && group->devices[0]->info.noiommu))
+
 PROPERTY_GETTER(get_tenant)
 {
         const Object *object = userdata;
@@ -104,6 +126,8 @@ static const sd_bus_vtable group_vtable[] = {
         SD_BUS_PROPERTY("Viable", "b", get_viable, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Blockers", "as", get_blockers, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("ReservedRegions", "a(tts)", get_reserved_regions, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("InterruptIsolation", "s", get_interrupt_isolation, 0, 0),
+        SD_BUS_PROPERTY("NoIommu", "b", get_no_iommu, 0, 0),
         SD_BUS_PROPERTY("Container", "o", get_container, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Tenant", "s", get_tenant, 0, PROPERTY_CHANGES),
         SD_BUS_VTABLE_END,

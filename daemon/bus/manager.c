@@ -17,6 +17,11 @@ PROPERTY_GETTER(get_version)
         return sd_bus_message_append(reply, "s", VFIOBROKER_VERSION);
 }
 
+static void read_isolation(const Bus *bus, HostIsolation *ret)
+{
+        bus->broker->host->ops->isolation(bus->broker->host, ret);
+}
+
 PROPERTY_GETTER(get_backends)
 {
         Bus *bus = userdata;
@@ -29,6 +34,44 @@ PROPERTY_GETTER(get_backends)
         if (r >= 0 && (offered & POLICY_BACKEND_GROUP))
                 r = sd_bus_message_append(reply, "s", "group");
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+PROPERTY_GETTER(get_iommu)
+{
+        HostIsolation host = {};
+
+        read_isolation(userdata, &host);
+        return sd_bus_message_append(reply, "s", host.iommu);
+}
+
+PROPERTY_GETTER(get_interrupt_isolation)
+{
+        HostIsolation host = {};
+
+        read_isolation(userdata, &host);
+        return sd_bus_message_append(reply, "s", isolation_to_string(host.interrupts));
+}
+
+PROPERTY_GETTER(get_unsafe_interrupts)
+{
+        HostIsolation host = {};
+        int r;
+
+        read_isolation(userdata, &host);
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        if (r >= 0 && (host.unsafe_backends & POLICY_BACKEND_IOMMUFD))
+                r = sd_bus_message_append(reply, "s", "iommufd");
+        if (r >= 0 && (host.unsafe_backends & POLICY_BACKEND_GROUP))
+                r = sd_bus_message_append(reply, "s", "vfio_iommu_type1");
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+PROPERTY_GETTER(get_no_iommu)
+{
+        HostIsolation host = {};
+
+        read_isolation(userdata, &host);
+        return sd_bus_message_append(reply, "b", (int)host.noiommu);
 }
 
 PROPERTY_GETTER(get_policy_generation)
@@ -376,6 +419,10 @@ const sd_bus_vtable manager_vtable[] = {
                                  method_set_virtual_functions, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Backends", "as", get_backends, 0, PROPERTY_CONST),
+        SD_BUS_PROPERTY("Iommu", "s", get_iommu, 0, 0),
+        SD_BUS_PROPERTY("InterruptIsolation", "s", get_interrupt_isolation, 0, 0),
+        SD_BUS_PROPERTY("UnsafeInterrupts", "as", get_unsafe_interrupts, 0, 0),
+        SD_BUS_PROPERTY("NoIommu", "b", get_no_iommu, 0, 0),
         SD_BUS_PROPERTY("PolicyGeneration", "t", get_policy_generation, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("MemlockMax", "t", get_memlock_max, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("MemlockCommitted", "t", get_memlock_committed, 0, PROPERTY_CHANGES),

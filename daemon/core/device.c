@@ -116,6 +116,19 @@ bool device_reset_is_told(const Device *device)
         return is_pci(device);
 }
 
+Isolation device_isolation(const Device *device, const HostIsolation *host)
+{
+        const char *bus = device->info.bus;
+
+        /* Software raises them. */
+        if (streq(bus, "mdev"))
+                return ISOLATION_YES;
+        /* A PCI domain past 0xffff is made by a driver (Intel VMD), which hands interrupts on in its own way. */
+        if (streq(bus, "pci") && strcspn(device->info.id, ":") > 4 && host->interrupts == ISOLATION_YES)
+                return ISOLATION_UNKNOWN;
+        return host->interrupts;
+}
+
 bool device_reset_hits(const Device *device, const Device *other)
 {
         const char *path = device->info.path, *slash;

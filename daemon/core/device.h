@@ -73,6 +73,9 @@ bool device_blocks_group(const Device *device);
  * device has no other. */
 bool device_has_function_reset(const Device *device);
 
+/* Whether its interrupts are isolated, on such a host. */
+Isolation device_isolation(const Device *device, const HostIsolation *host);
+
 /* Whether a bus reset of `device` resets `other`, another device, too: it sits on the same bus, or below it. */
 bool device_reset_hits(const Device *device, const Device *other);
 

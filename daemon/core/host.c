@@ -55,6 +55,16 @@ JobGroup *job_group(Job *job, int number)
         return job->groups + job->n_groups++;
 }
 
+const char *isolation_to_string(Isolation isolation)
+{
+        switch (isolation) {
+        case ISOLATION_UNKNOWN: return "unknown";
+        case ISOLATION_YES: return "isolated";
+        case ISOLATION_NO: return "not-isolated";
+        }
+        return "unknown";
+}
+
 void job_result_init(JobResult *result, size_t n_devices)
 {
         memset(result, 0, sizeof(*result));

@@ -35,6 +35,7 @@ typedef struct DeviceInfo {
         uint32_t class;      /* 24 bits */
         int group;           /* IOMMU group, -1 for none */
         char group_type[32]; /* "DMA", "identity" … as in iommu_groups/N/type */
+        bool noiommu;        /* the group is one that vfio made up for a device without an IOMMU */
         int numa_node;       /* -1 unknown */
         bool bridge;         /* header type 1 or driven by pcieport: never passed */
         bool iommufd;        /* VFIO offers it as a cdev (known once bound), or the kernel has iommufd */
@@ -64,6 +65,26 @@ typedef struct DeviceUsage {
         UsageKind kind;
         char text[REASON_MAX]; /* "nvme0n1p1 is mounted at /srv" */
 } DeviceUsage;
+
+/* --- what keeps devices apart ----------------------------------------------------------------------------------- */
+
+/* Whether a device can raise interrupts outside of what it was given, by writing where another's messages go. */
+typedef enum Isolation {
+        ISOLATION_UNKNOWN,
+        ISOLATION_YES, /* interrupt remapping, or the like, stands between */
+        ISOLATION_NO,
+} Isolation;
+
+typedef struct HostIsolation {
+        char iommu
+                [32]; /* kind of the IOMMU: "intel-iommu", "amd-iommu", "virtio_iommu" …; "" where there is none */
+        Isolation interrupts; /* of the platform, for a device without a story of its own */
+        unsigned
+                unsafe_backends; /* POLICY_BACKEND_* that take devices without it (allow_unsafe_interrupts) */
+        bool noiommu;            /* enable_unsafe_noiommu_mode */
+} HostIsolation;
+
+const char *isolation_to_string(Isolation isolation);
 
 /* --- jobs: what can block, each in a process of its own ------------------------------------------------------- */
 
@@ -237,6 +258,7 @@ typedef struct HostOps {
         uint64_t (*monotonic)(Host *host); /* microseconds */
         uint64_t (*random)(Host *host);    /* for lease ids */
         unsigned (*backends)(Host *host);  /* POLICY_BACKEND_* that this kernel offers */
+        void (*isolation)(Host *host, HostIsolation *ret);
 
         /* A new, empty container of that backend: type1 or the like, whose IOMMU is set by the first group; or an iommufd
          * that charges the process that maps. Does not block. */

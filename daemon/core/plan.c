@@ -143,7 +143,11 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                                    ? broker_device(broker, device->info.physical_function)
                                    : NULL;
         bool admin = device->admin_job || (pf && pf->admin_job);
+        HostIsolation host = {};
+        Isolation isolation;
 
+        broker->host->ops->isolation(broker->host, &host);
+        isolation = device_isolation(device, &host);
         *ret_facts = device_facts(device);
         *ret = (DecideDevice){
                 .facts = ret_facts,
@@ -152,8 +156,10 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                 .reset_set_tenant = device->lease ? NULL : reset_set_tenant(broker, device, tenant->name),
                 .pf_on_vfio = pf && (pf->info.driver_is_vfio || pf->lease),
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
-                .msi_isolated =
-                        true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
+                /* Where it is not known, the kernel's word at the trial bind will do, unless it was told to say yes. */
+                .msi_isolated = isolation == ISOLATION_YES ||
+                                (isolation == ISOLATION_UNKNOWN && host.unsafe_backends == 0),
+                .noiommu = device->info.noiommu,
                 .taken = device->lease || admin,
                 .taken_text = admin                                ? "being worked on by an administrator"
                               : device->state == DEVICE_RECLAIMING ? "being reclaimed"
@@ -358,6 +364,41 @@ int plan_check_usage(Broker *broker, const Device *device, Refusal *refusal)
                 id, usage.text, id);
 }
 
+/* What the kernel would refuse whatever the policy says, with what can be done about it. */
+static int check_isolation(Broker *broker, const AcquirePlan *plan, const Device *device, Refusal *refusal)
+{
+        bool iommufd = plan->backend == POLICY_BACKEND_IOMMUFD;
+        const char *id = device->info.id;
+        HostIsolation host = {};
+
+        broker->host->ops->isolation(broker->host, &host);
+        if (!device->group && host.iommu[0])
+                return refuse(
+                        refusal, RESULT_GROUP_NOT_VIABLE,
+                        "Device %s has no IOMMU group yet: this kernel gives it one when a driver is first "
+                        "bound; an administrator can do that (`vfiobrokerctl bind %s`).",
+                        id, id);
+        if (!device->group)
+                return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                              "Device %s has no IOMMU group, since this host has no IOMMU, or has it "
+                              "switched off; "
+                              "`vfiobrokerctl host` says what to change.",
+                              id);
+        if (device->info.noiommu)
+                return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
+                              "Device %s has no IOMMU: the kernel gives it only to processes with "
+                              "CAP_SYS_RAWIO, and "
+                              "the broker to none.",
+                              id);
+        if (device_isolation(device, &host) == ISOLATION_NO && !(host.unsafe_backends & plan->backend))
+                return refuse(
+                        refusal, RESULT_GROUP_NOT_VIABLE,
+                        "The interrupts of device %s are not isolated, and the kernel refuses such a device "
+                        "unless allow_unsafe_interrupts of module %s is on.",
+                        id, iommufd ? "iommufd" : "vfio_iommu_type1");
+        return 0;
+}
+
 /* What only the machine's state refuses, once the policy has allowed it. */
 static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
 {
@@ -379,11 +420,9 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 if (device->info.by_mdev)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Device %s is passed by mediated devices only: make one of it.", id);
-                if (!device->group)
-                        return refuse(
-                                refusal, RESULT_GROUP_NOT_VIABLE,
-                                "Device %s has no IOMMU group; is the IOMMU switched on (intel_iommu=on)?",
-                                id);
+                r = check_isolation(broker, plan, device, refusal);
+                if (r != 0)
+                        return r;
                 if (!group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Group %d of device %s is not viable: %s. Bind these to a VFIO driver "

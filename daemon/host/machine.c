@@ -11,6 +11,7 @@
 
 #include "daemon/host/container.h"
 #include "daemon/host/iommufd.h"
+#include "daemon/host/isolation.h"
 #include "daemon/host/machine.h"
 #include "daemon/host/process.h"
 #include "daemon/host/usage.h"
@@ -225,6 +226,11 @@ static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
         return r;
 }
 
+static void machine_isolation(Host *host, HostIsolation *ret)
+{
+        isolation_read(ret);
+}
+
 static const HostOps machine_ops = {
         .job_start = machine_job_start,
         .job_disown = machine_job_disown,
@@ -245,6 +251,7 @@ static const HostOps machine_ops = {
         .monotonic = machine_monotonic,
         .random = machine_random,
         .backends = machine_backends,
+        .isolation = machine_isolation,
         .context_open = machine_context_open,
 };
 

@@ -4,7 +4,8 @@
  * hears udev's events, which come after the kernel's and after the rules have run; where no udevd runs it hears the
  * kernel's own.
  *
- * A device is listed where it has an IOMMU group; an mdev always is (its group is made by VFIO, and not by every
+ * A PCI device is listed always, so that one without an IOMMU group can be asked for and refused with the reason; any other
+ * where it has an IOMMU group; an mdev always is (its group is made by VFIO, and not by every
  * kernel); a device that is passed by mdevs only is listed as soon as its VFIO driver has it. */
 
 #include <dirent.h>
@@ -89,8 +90,8 @@ static void read_reset_methods(sd_device *device, DeviceInfo *info)
 
 static int read_group(DeviceInfo *info)
 {
-        _cleanup_(fclosep) FILE *type = NULL, *regions = NULL;
-        char path[PATH_MAX], number[32];
+        _cleanup_(fclosep) FILE *type = NULL, *name = NULL, *regions = NULL;
+        char path[PATH_MAX], number[32], group_name[32];
         struct ReservedRegion region;
 
         read_link(info->path, "iommu_group", number, sizeof(number));
@@ -102,6 +103,10 @@ static int read_group(DeviceInfo *info)
         type = fopen(path, "re");
         if (type && fscanf(type, "%31s", info->group_type) != 1)
                 info->group_type[0] = 0;
+
+        (void)snprintf(path, sizeof(path), GROUPS_PATH "/%d/name", info->group);
+        name = fopen(path, "re");
+        info->noiommu = name && fscanf(name, "%31s", group_name) == 1 && streq(group_name, "vfio-noiommu");
 
         (void)snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", info->group);
         regions = fopen(path, "re");
@@ -240,7 +245,7 @@ static bool is_listed(sd_device *device, const char *bus)
 
         if (sd_device_get_syspath(device, &path) < 0)
                 return false;
-        if (facts && facts->ready)
+        if ((facts && facts->ready) || streq(bus, "pci"))
                 return true;
         if (facts && facts->by_mdev) {
                 read_link(path, "driver", target, sizeof(target));

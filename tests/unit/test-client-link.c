@@ -24,6 +24,7 @@ static void test_null(void **state)
         struct vfiobroker_group_list *group_list;
         struct vfiobroker_lease_info *info;
         struct vfiobroker_device *device;
+        struct vfiobroker_host *host;
         struct vfiobroker_lease *lease;
         char *text;
 
@@ -43,6 +44,7 @@ static void test_null(void **state)
         assert_int_equal(vfiobroker_bind_device(NULL, "x", ""), -EINVAL);
         assert_int_equal(vfiobroker_unbind_device(NULL, "x"), -EINVAL);
         assert_int_equal(vfiobroker_set_virtual_functions(NULL, "x", 1), -EINVAL);
+        assert_int_equal(vfiobroker_get_host(NULL, &host), -EINVAL);
         assert_int_equal(vfiobroker_reload(NULL), -EINVAL);
 
         assert_string_equal(vfiobroker_last_error(NULL)->name, "");
@@ -72,6 +74,7 @@ static void test_free_null(void **state)
         assert_null(vfiobroker_close(NULL));
         assert_null(vfiobroker_lease_free(NULL));
         assert_null(vfiobroker_device_free(NULL));
+        assert_null(vfiobroker_host_free(NULL));
         assert_null(vfiobroker_device_list_free(NULL));
         assert_null(vfiobroker_lease_list_free(NULL));
         assert_null(vfiobroker_lease_info_free(NULL));

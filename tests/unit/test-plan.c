@@ -340,6 +340,77 @@ static void test_functions(void **state)
         (void)GRANT(core, red, { "0000:01:10.1" });
 }
 
+/* Interrupts that are not isolated: refused by policy, or else, with the fix, in the kernel's stead; where nothing tells, the
+ * kernel's word will do, unless it was told to take everything. */
+static void test_isolation(void **state)
+{
+        static const struct {
+                const char *id;
+                Isolation interrupts;
+                unsigned unsafe;
+                const char *policy; /* of [broker] */
+                Result result;
+                const char *text;
+        } table[] = {
+                { D1, ISOLATION_YES, POLICY_BACKEND_ALL, "no", RESULT_OK, "" },
+                { D1, ISOLATION_UNKNOWN, 0, "no", RESULT_OK, "" },
+                { D1, ISOLATION_UNKNOWN, POLICY_BACKEND_IOMMUFD, "no", RESULT_DENIED_BY_POLICY,
+                  "unsafe-interrupts" },
+                { D1, ISOLATION_NO, 0, "no", RESULT_DENIED_BY_POLICY, "unsafe-interrupts" },
+                { D1, ISOLATION_NO, POLICY_BACKEND_ALL, "no", RESULT_DENIED_BY_POLICY, "unsafe-interrupts" },
+                { D1, ISOLATION_NO, 0, "yes", RESULT_GROUP_NOT_VIABLE, "of module iommufd is on" },
+                { D1, ISOLATION_NO, POLICY_BACKEND_GROUP, "yes", RESULT_GROUP_NOT_VIABLE, "iommufd" },
+                { D1, ISOLATION_NO, POLICY_BACKEND_IOMMUFD, "yes", RESULT_OK, "" },
+                /* Behind a driver that hands interrupts on in its own way. */
+                { "10000:01:00.0", ISOLATION_YES, 0, "no", RESULT_OK, "" },
+                { "10000:01:00.0", ISOLATION_YES, POLICY_BACKEND_ALL, "no", RESULT_DENIED_BY_POLICY,
+                  "isolated" },
+        };
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char policy[512];
+
+                (void)core_device(core, table[i].id, 1, "vfio-pci");
+                (void)snprintf(policy, sizeof(policy),
+                               "[broker]\nunsafe-interrupts = %s\n[tenant blue]\nmatch-user = 2001\ndevices "
+                               "= any\n",
+                               table[i].policy);
+                core_set_policy(core, policy);
+                core->fake->isolation.interrupts = table[i].interrupts;
+                core->fake->isolation.unsafe_backends = table[i].unsafe;
+                if (table[i].result == RESULT_OK) {
+                        broker_lease_end(
+                                core->broker,
+                                GRANT(core, blue, { table[i].id }, .backend = POLICY_BACKEND_IOMMUFD),
+                                END_RELEASED);
+                        (void)fake_host_run(core->fake);
+                } else
+                        assert_non_null(strstr(REFUSED(core, table[i].result, blue, { table[i].id },
+                                                       .backend = POLICY_BACKEND_IOMMUFD),
+                                               table[i].text));
+        }
+}
+
+/* Devices that no IOMMU holds back are never lent, whatever the policy says; one that has no group is told why. */
+static void test_no_iommu(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+
+        device->info.noiommu = true;
+        assert_non_null(strstr(REFUSED(core, RESULT_DENIED_BY_POLICY, blue, { D1 }), "noiommu = no"));
+        core_set_policy(core, "[broker]\nnoiommu = yes\n[tenant blue]\nmatch-user = 2001\ndevices = any\n");
+        assert_non_null(strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, blue, { D1 }), "CAP_SYS_RAWIO"));
+        (void)core_device(core, D2, -1, "");
+        assert_non_null(
+                strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, blue, { D2 }), "vfiobrokerctl bind " D2));
+        core->fake->isolation.iommu[0] = 0;
+        assert_non_null(strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, blue, { D2 }), "has no IOMMU"));
+}
+
 /* The first refusal is the answer: policy's word on the device before what state it is in, and CheckAccess says the
  * same. */
 static void test_order(void **state)
@@ -424,6 +495,7 @@ int main(void)
                 TEST(form),       TEST(tenant),     TEST(process), TEST(policy),    TEST(backend),
                 TEST(sets),       TEST(no_reset),   TEST(machine), TEST(functions), TEST(order),
                 TEST(job_device), TEST(leases_max), TEST(driver),  TEST(usage),
+                TEST(job_device), TEST(leases_max), TEST(driver),  TEST(isolation), TEST(no_iommu),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,9 @@ static const struct Case {
           "A: vendor=0x8086\nA: device=0x10c9\nA: class=0x020000\nA: numa_node=1\nA: "
           "reset_method=flr bus\n",
           "0000:00:02.0", "vfio-pci", "device 8086:10c9", false, false },
+        /* Without an IOMMU group it is listed all the same, to be refused with the reason. */
+        { "pci0000:00/0000:00:1f.0", "pci", "lpc_ich", -1, "A: vendor=0x8086\nA: device=0x2918\n",
+          "0000:00:1f.0", "vfio-pci", "device 8086:2918", false, false },
         { "virtual/mtty/mtty/" UUID, "mdev", "mtty", 2, "", UUID, "mtty", "Dual port serial of mtty", true,
           false },
         { "platform/fe5c0000.dma", "platform", "vfio-platform", 3, "A: modalias=of:NdmaT(null)Carm,pl330\n",
@@ -223,7 +226,6 @@ static void add_all(Machine *machine)
                   DEVICES "virtual/mtty/mtty/mdev_supported_types/mtty-2");
 
         /* Such as the broker has nothing to do with. */
-        add(machine, "pci0000:00/0000:00:1f.0", "pci", "lpc_ich", -1, "");
         add(machine, "platform/serial8250", "platform", "serial8250", -1, "");
         add(machine, "css0/0.0.0314", "css", "io_subchannel", -1, "");
         add(machine, "css0/0.0.0314/0.0.3f00", "ccw", "dasd-eckd", -1, "");
