@@ -156,8 +156,8 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                 .reset_set_tenant = device->lease ? NULL : reset_set_tenant(broker, device, tenant->name),
                 .pf_on_vfio = pf && (pf->info.driver_is_vfio || pf->lease),
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
-                /* Where it is not known, the kernel's word at the trial bind will do, unless it was told to say yes. */
-                .msi_isolated = isolation == ISOLATION_YES ||
+                /* Without a group it is refused for that. Where it is not known, the kernel's word at the trial bind will do, unless it was told to say yes. */
+                .msi_isolated = !device->group || isolation == ISOLATION_YES ||
                                 (isolation == ISOLATION_UNKNOWN && host.unsafe_backends == 0),
                 .noiommu = device->info.noiommu,
                 .taken = device->lease || admin,

@@ -408,6 +408,7 @@ static void test_no_iommu(void **state)
         assert_non_null(
                 strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, blue, { D2 }), "vfiobrokerctl bind " D2));
         core->fake->isolation.iommu[0] = 0;
+        core->fake->isolation.interrupts = ISOLATION_NO;
         assert_non_null(strstr(REFUSED(core, RESULT_GROUP_NOT_VIABLE, blue, { D2 }), "has no IOMMU"));
 }
 
