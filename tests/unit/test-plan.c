@@ -493,10 +493,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(form),       TEST(tenant),     TEST(process), TEST(policy),    TEST(backend),
-                TEST(sets),       TEST(no_reset),   TEST(machine), TEST(functions), TEST(order),
-                TEST(job_device), TEST(leases_max), TEST(driver),  TEST(usage),
-                TEST(job_device), TEST(leases_max), TEST(driver),  TEST(isolation), TEST(no_iommu),
+                TEST(form),      TEST(tenant), TEST(process),    TEST(policy),
+                TEST(backend),   TEST(sets),   TEST(no_reset),   TEST(machine),
+                TEST(functions), TEST(order),  TEST(job_device), TEST(leases_max),
+                TEST(driver),    TEST(usage),  TEST(isolation),  TEST(no_iommu),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
