@@ -122,8 +122,10 @@ static int begin(Bus *bus, sd_bus_message *m, Caller **ret_caller, Call **ret, s
                       host->ops->monotonic(host), &refusal);
         if (r == 0)
                 r = call_new(bus, m, caller, &refusal, ret);
-        if (r != 0)
-                return error_set_outcome(error, r, &refusal, sd_bus_message_get_member(m));
+        if (r != 0) {
+                r = error_set_outcome(error, r, &refusal, sd_bus_message_get_member(m));
+                return r < 0 ? r : -EIO; /* it is always an error */
+        }
         *ret_caller = caller;
         return 1;
 }

@@ -159,7 +159,7 @@ static int find_own_devices(const Lease *lease, const char *const *ids, size_t n
 
 int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, size_t n, Refusal *refusal)
 {
-        Device *devices[JOB_DEVICES_MAX];
+        Device *devices[JOB_DEVICES_MAX] = {};
         Lease *part;
         int r;
 

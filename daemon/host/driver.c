@@ -195,7 +195,7 @@ int driver_bind(const char *bus, const char *name, const char *driver, char *ret
 
 int driver_rebind(const char *bus, const char *name, const char *driver, char *ret_text)
 {
-        char override[DRIVER_NAME_MAX];
+        char override[DRIVER_NAME_MAX] = "";
         int r, k;
 
         (void)snprintf(ret_text, REASON_MAX, "reading driver_override of %s", name);

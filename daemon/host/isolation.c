@@ -78,7 +78,7 @@ static bool has_word_prefix(const char *line, const char *prefix)
 
 Isolation isolation_of_interrupts(FILE *interrupts, const char *machine)
 {
-        bool x86 = streq(machine, "x86_64") || (machine[0] == 'i' && streq(machine + 2, "86"));
+        bool x86 = streq(machine, "x86_64") || (machine[0] == 'i' && machine[1] && streq(machine + 2, "86"));
         bool arm = streq(machine, "aarch64");
         _cleanup_free_ char *line = NULL;
         Isolation found = ISOLATION_UNKNOWN;

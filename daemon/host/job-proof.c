@@ -200,9 +200,9 @@ int job_prove_and_reset(const Job *job, const JobDevice *device, JobDeviceResult
 
         start = job_now_usec();
         r = suspect && device->reset ? reset_by_sysfs(device, row) : -ENOENT;
-        if (r == -ENOENT && job->kind == JOB_OPEN && job->backend == POLICY_BACKEND_GROUP)
-                r = 0; /* once it is open: job-open.c */
-        else if (r == -ENOENT && !(device->reset || fresh))
+        /* The group backend resets it once it is open: job-open.c. */
+        if (r == -ENOENT &&
+            ((job->kind == JOB_OPEN && job->backend == POLICY_BACKEND_GROUP) || !(device->reset || fresh)))
                 r = 0;
         else if (r == -ENOENT && vfio_has_cdev(device->bus, job_device_name(device)))
                 r = job_trial_bind(device, row, -EBADF, false, device->reset);

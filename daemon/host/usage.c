@@ -26,6 +26,8 @@ void usage_found(UsageSearch *search, UsageKind kind, const char *format, ...)
 }
 
 static bool make_path(const UsageSearch *search, char ret[static PATH_MAX], const char *format, va_list ap)
+        _printf_(3, 0);
+static bool make_path(const UsageSearch *search, char ret[static PATH_MAX], const char *format, va_list ap)
 {
         int n = snprintf(ret, PATH_MAX, "%s", search->root);
 

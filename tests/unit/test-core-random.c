@@ -586,8 +586,6 @@ static void step_admin(void)
 
 static void step_restart(void)
 {
-        unsigned n_added = 0;
-
         at.core->fail[OP_PROCESS_WATCH] = at.core->fail[OP_MEMLOCK_GET] = 0;
         while (at.calls)
                 drop_call(at.calls); /* nobody hears */
@@ -596,7 +594,6 @@ static void step_restart(void)
                 /* Its owner is another connection, and what was opening is not anybody's. */
                 grant->owner = 0;
                 at.owner_closed[0] = false;
-                n_added += grant->active;
         }
         core_restart_empty(at.core);
         assert_int_equal(broker_observe(at.core->broker, &observer, NULL), 0);

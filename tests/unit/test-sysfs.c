@@ -243,8 +243,10 @@ static void test_each_bus(void **state)
                 const struct Case *c = cases + i;
                 const DeviceInfo *info = find(machine, c->id);
 
-                if (!info)
+                if (!info) {
                         fail_msg("%s is not listed", c->id);
+                        return;
+                }
                 assert_string_equal(info->bus, c->bus);
                 assert_string_equal(info->driver, c->driver);
                 assert_string_equal(info->vfio_driver, c->vfio_driver);
