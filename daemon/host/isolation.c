@@ -13,6 +13,7 @@
  *
  * Elsewhere it is not known, and the kernel has the last word at the trial bind. */
 
+#include <fnmatch.h>
 #include <dirent.h>
 #include <limits.h>
 #include <sys/utsname.h>
@@ -78,7 +79,7 @@ static bool has_word_prefix(const char *line, const char *prefix)
 
 Isolation isolation_of_interrupts(FILE *interrupts, const char *machine)
 {
-        bool x86 = streq(machine, "x86_64") || (machine[0] == 'i' && machine[1] && streq(machine + 2, "86"));
+        bool x86 = streq(machine, "x86_64") || fnmatch("i?86", machine, 0) == 0;
         bool arm = streq(machine, "aarch64");
         _cleanup_free_ char *line = NULL;
         Isolation found = ISOLATION_UNKNOWN;
