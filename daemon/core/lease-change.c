@@ -141,18 +141,26 @@ static int split(Lease *lease, Device *const *devices, size_t n, Lease **ret)
 static int find_own_devices(const Lease *lease, const char *const *ids, size_t n, Device **ret,
                             Refusal *refusal)
 {
-        if (n == 0)
-                return refuse(refusal, RESULT_INVALID_ARGS,
-                              "The list of devices is empty: name at least one.");
+        if (n == 0) {
+                (void)refuse(refusal, RESULT_INVALID_ARGS,
+                             "The list of devices is empty: name at least one.");
+                return RESULT_INVALID_ARGS;
+        }
         for (size_t i = 0; i < n; i++) {
-                ret[i] = broker_device(lease->broker, ids[i]);
-                if (!ret[i] || !lease_has_device(lease, ret[i]))
-                        return refuse(refusal, RESULT_NO_SUCH_DEVICE, "Lease %s has no device %s.",
-                                      lease->id, ids[i]);
+                Device *device = broker_device(lease->broker, ids[i]);
+
+                if (!device || !lease_has_device(lease, device)) {
+                        (void)refuse(refusal, RESULT_NO_SUCH_DEVICE, "Lease %s has no device %s.", lease->id,
+                                     ids[i]);
+                        return RESULT_NO_SUCH_DEVICE;
+                }
                 for (size_t k = 0; k < i; k++)
-                        if (ret[k] == ret[i])
-                                return refuse(refusal, RESULT_INVALID_ARGS,
-                                              "Device %s is named twice in one call.", ids[i]);
+                        if (ret[k] == device) {
+                                (void)refuse(refusal, RESULT_INVALID_ARGS,
+                                             "Device %s is named twice in one call.", ids[i]);
+                                return RESULT_INVALID_ARGS;
+                        }
+                ret[i] = device;
         }
         return 0;
 }
