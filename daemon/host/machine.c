@@ -22,6 +22,8 @@ typedef struct Machine {
         Host host; /* first */
         sd_event *event;
         Workers *workers;
+        HostIsolation isolation;
+        uint64_t isolation_read_usec; /* monotonic, 0 = never */
 } Machine;
 
 /* Both a timer and a watch: one event source with a callback, that is called at most once. */
@@ -226,9 +228,17 @@ static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
         return r;
 }
 
+/* Read anew after a second: every plan asks, and it is a walk through /proc and /sys. */
 static void machine_isolation(Host *host, HostIsolation *ret)
 {
-        isolation_read(ret);
+        Machine *machine = (Machine *)host;
+        uint64_t now = machine_monotonic(host);
+
+        if (machine->isolation_read_usec == 0 || now - machine->isolation_read_usec > USEC_PER_SEC) {
+                isolation_read(&machine->isolation);
+                machine->isolation_read_usec = now;
+        }
+        *ret = machine->isolation;
 }
 
 static const HostOps machine_ops = {
