@@ -421,6 +421,8 @@ static void start_broker(Core *core, Policy *policy)
         assert_int_equal(broker_new(&core->fake->host, &store, core, policy, &core->broker), 0);
         for (Tenant *tenant = core->broker->tenants; tenant; tenant = tenant->hh.next)
                 core->n_tenants++;
+        for (Container *container = core->broker->containers; container; container = container->hh.next)
+                core->n_containers++;
         assert_int_equal(broker_observe(core->broker, &observer, core), 0);
 }
 

@@ -22,8 +22,9 @@
 #define BLUE(more) "[tenant blue]\nmatch-user = 2001, 2003\ndevices = any\n" more
 #define RED(more)  "[tenant red]\nmatch-user = 2002-2003\ndevices = any\non-release = restore\n" more
 static const char *const policies[] = {
-        "[broker]\nmemlock-max = 8G\n" BLUE("memlock-slack = 1M\nshare-containers = yes\n")
-                RED("memlock-slack = 2M\nshare-containers = yes\n"),
+        "[broker]\nmemlock-max = 8G\n" BLUE("memlock-slack = 1M\nshare-containers = yes\n") RED(
+                "memlock-slack = 2M\nshare-containers = yes\n") "[container one]\ntenant = blue\n[container "
+                                                                "two]\ntenant = red\nbackend = group\n",
         "[broker]\nmemlock-max = 200M\n" BLUE("memlock-slack = 3M\ndevices-max = 4\non-release = restore\n")
                 RED("memlock-slack = 0\nreset = best-effort\nleases-max = 3\nshare-containers = yes\n"),
         "[broker]\nmemlock-max = 8G\n" BLUE("memlock-slack = 1M\nreset = none\nshare-containers = yes\n"),
