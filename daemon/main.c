@@ -117,6 +117,8 @@ static int start(Daemon *self)
         if (r >= 0)
                 r = store_load(self->store, self->broker);
         if (r >= 0)
+                r = bus_find_owners(self->bus);
+        if (r >= 0)
                 r = make_functions(self->event, self->broker, self->bus);
         return r;
 }

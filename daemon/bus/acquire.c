@@ -8,6 +8,7 @@
 #include "daemon/bus/acquire.h"
 #include "daemon/bus/call.h"
 #include "daemon/bus/object.h"
+#include "daemon/bus/owner.h"
 #include "daemon/bus/request.h"
 #include "daemon/bus/uids.h"
 
@@ -30,7 +31,8 @@ static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Re
         ret->acquire.caller_pid = caller->pid;
         ret->acquire.caller_pidfd = caller->pidfd;
         ret->acquire.owner = caller->id;
-        return 0;
+        ret->acquire.owner_name = ret->owner_name;
+        return owner_name(bus, caller, ret->owner_name);
 }
 
 static int append_fds(sd_bus_message *reply, const AcquireOutcome *outcome)

@@ -23,6 +23,10 @@ int bus_new(sd_event *event, Broker *broker, const BusCallbacks *callbacks, void
 /* Lets calls wait in the socket, or takes them up again. A negative errno where that fails. */
 int bus_hold(Bus *bus, sd_event *event, bool hold);
 
+/* After the leases of before a restart were taken up: finds the connections again that those of lifetime `connection`
+ * belong to, and ends those whose connection is closed. A negative errno where that cannot be known. */
+int bus_find_owners(Bus *bus);
+
 /* Before broker_free(). Sends what is queued, tells nobody anything else; leases stay as they are. NULL is fine. */
 Bus *bus_free(Bus *bus);
 

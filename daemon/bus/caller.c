@@ -524,15 +524,11 @@ static int add_caller(Callers *callers, const char *name, Caller **ret, Refusal 
         return 0;
 }
 
-int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal)
+int caller_get_by_name(Bus *bus, const char *name, Caller **ret, Refusal *refusal)
 {
         Callers *callers = bus->callers;
-        const char *name = m ? sd_bus_message_get_sender(m) : NULL;
         Caller *caller;
         int r;
-
-        if (!name || name[0] != ':')
-                return refuse(refusal, RESULT_ACCESS_DENIED, "The caller cannot be told.");
 
         HASH_FIND_STR(callers->by_name, name, caller);
         if (!caller) {
@@ -545,4 +541,13 @@ int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal)
         }
         *ret = caller;
         return 0;
+}
+
+int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal)
+{
+        const char *name = m ? sd_bus_message_get_sender(m) : NULL;
+
+        if (!name || name[0] != ':')
+                return refuse(refusal, RESULT_ACCESS_DENIED, "The caller cannot be told.");
+        return caller_get_by_name(bus, name, ret, refusal);
 }

@@ -41,6 +41,9 @@ Callers *callers_free(Callers *callers);
  * where the sender is new, and waits for its answer DRIVER_TIMEOUT_USEC at most. */
 int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal);
 
+/* The same for the connection of that unique name. -ENXIO where it is closed. */
+int caller_get_by_name(Bus *bus, const char *name, Caller **ret, Refusal *refusal);
+
 /* Reads again what of a process may change while it lives: its unit, slice and machine. 0; PROCESS_UNUSABLE where it has
  * ended, or is not certain to be the one that opened the connection; -errno. */
 int caller_refresh(Bus *bus, Caller *caller, Refusal *refusal);

@@ -43,10 +43,11 @@ typedef struct AcquireRequest {
         CallerFacts caller; /* borrowed for the call */
         bool admin;
         pid_t caller_pid;
-        int caller_pidfd; /* borrowed; the core dups what it keeps */
-        int target_pidfd; /* option `pidfd`, borrowed, or -EBADF: the caller itself */
-        pid_t target_pid; /* of target_pidfd, 0 where that is not given */
-        uint64_t owner;   /* the caller's connection, for broker_owner_gone() */
+        int caller_pidfd;       /* borrowed; the core dups what it keeps */
+        int target_pidfd;       /* option `pidfd`, borrowed, or -EBADF: the caller itself */
+        pid_t target_pid;       /* of target_pidfd, 0 where that is not given */
+        uint64_t owner;         /* the caller's connection, for broker_owner_gone() */
+        const char *owner_name; /* the same beyond a restart (Lease.owner_name), or NULL */
         const char *const *devices;
         size_t n_devices;
         const char *tenant; /* or NULL */
@@ -116,6 +117,7 @@ typedef struct LeaseRecord {
         char id[LEASE_ID_MAX];
         char tenant[128];
         char label[LEASE_LABEL_MAX + 1];
+        char owner_name[LEASE_OWNER_MAX + 1];
         char unit[256];
         LeaseState state;
         LeaseLifetime lifetime;
@@ -247,6 +249,9 @@ int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal
 /* Ends a lease: RECLAIMING from now on. Nothing where it is already. May free the lease before it returns (a lease
  * whose devices are all gone). */
 void broker_lease_end(Broker *broker, Lease *lease, EndReason reason);
+
+/* After a restart: the connection of a lease that was restored is still there. */
+void broker_lease_owned(Lease *lease, uint64_t owner);
 
 /* The connection is closed: leases of lifetime `connection`, and those still OPENING, end. */
 void broker_owner_gone(Broker *broker, uint64_t owner);

@@ -12,6 +12,7 @@
 
 #define LEASE_ID_MAX    17
 #define LEASE_LABEL_MAX 64 /* bytes, without the NUL */
+#define LEASE_OWNER_MAX 95 /* the same */
 
 typedef struct Tenant Tenant;
 typedef struct Broker Broker;
@@ -70,7 +71,9 @@ struct Lease {
         char label[LEASE_LABEL_MAX + 1];
         char unit[256];
         uint64_t owner; /* bus connection, as the bus layer numbers them; 0 = none */
-        pid_t pid;      /* kept after the holder went */
+        char owner_name[LEASE_OWNER_MAX +
+                        1]; /* how the bus layer finds it again after a restart; "" = not at all */
+        pid_t pid;          /* kept after the holder went */
         uid_t uid;
         uint64_t memlock; /* committed, bytes */
         uint64_t slack;

@@ -355,6 +355,7 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         (void)snprintf(lease->label, sizeof(lease->label), "%s", strempty(request->label));
         (void)snprintf(lease->unit, sizeof(lease->unit), "%s", strempty(request->caller.unit));
         lease->owner = request->owner;
+        (void)snprintf(lease->owner_name, sizeof(lease->owner_name), "%s", strempty(request->owner_name));
         lease->pid = plan->pid;
         lease->uid = plan->process.uid;
         lease->target = plan->target;
@@ -552,6 +553,11 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
 
         if (!lease->job)
                 lease_reclaim(lease);
+}
+
+void broker_lease_owned(Lease *lease, uint64_t owner)
+{
+        lease->owner = owner;
 }
 
 void broker_owner_gone(Broker *broker, uint64_t owner)

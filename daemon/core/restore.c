@@ -2,7 +2,8 @@
 
 /* After a restart: leases and devices as the store has them, held against what is true now. A lease whose very process
  * (pid and start time) still lives goes on, and so does an explicit one; every other is reclaimed, whatever its state
- * was. Records of an earlier boot never get here. Called after the inventory is complete, before anybody can ask.
+ * was. Whether the connection of a lease of lifetime `connection` is still there, the bus layer finds out afterwards
+ * (bus_find_owners()). Records of an earlier boot never get here. Called after the inventory is complete, before anybody can ask.
  *
  * A device may stand in two records, where a crash came while it was added to a lease or taken out of one: the caller gives
  * the leases that reclaim first, then those that are active, then those that were opening, and the first one has it. Event
@@ -53,6 +54,7 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *r
                 return NULL;
         memcpy(lease->id, record->id, sizeof(lease->id));
         memcpy(lease->label, record->label, sizeof(lease->label));
+        memcpy(lease->owner_name, record->owner_name, sizeof(lease->owner_name));
         memcpy(lease->unit, record->unit, sizeof(lease->unit));
         lease->state = record->state;
         lease->lifetime = record->lifetime;

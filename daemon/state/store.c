@@ -123,6 +123,8 @@ static int write_lease(FILE *file, const void *object)
         if (r >= 0)
                 r = put_string(file, "label", lease->label);
         if (r >= 0)
+                r = put_string(file, "owner", lease->owner_name);
+        if (r >= 0)
                 r = put_string(file, "unit", lease->unit);
         if (r < 0)
                 return r;
@@ -279,6 +281,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
         get_string(record, "record", "tenant", lease.tenant, sizeof(lease.tenant), &r);
         get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
+        get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
         get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
         word = get_raw(record, "record", "state", &r);
         if (word)

@@ -355,6 +355,57 @@ static void test_lifetime_connection(void **state)
         assert_at_rest(f);
 }
 
+static void holds_for_connection(Client *c, const void *arg)
+{
+        sd_bus *other = client_connect(c->fixture);
+        Grant g = acquire(other, DEVICE_BLUE, "a{sv}", 1, "lifetime", "s", "connection");
+        char word[64];
+
+        CHECK(streq(g.error, ""));
+        grant_done(&g);
+        client_say(c, "held");
+        client_hear(c, word);
+        sd_bus_flush_close_unref(other);
+        client_say(c, "closed");
+        client_hear(c, word);
+}
+
+/* Proves: over a restart of the broker such a lease goes on, still ends with its connection, and ends at the start where
+ * that is closed, or was of another life of the bus, or is not known; the process is there all the time. */
+static void test_lifetime_connection_restart(void **state)
+{
+        static const char *const ends[] = { "restart", "restart other-bus", "restart no-name" };
+        Fixture *f = *state;
+        char word[64];
+        Peer peer = peer_ready(f, UID_BLUE, holds_for_connection, NULL, word);
+
+        assert_string_equal(broker_tell(f, "restart"), "ok");
+        assert_string_equal(broker_tell(f, "restart"), "ok");
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "leased");
+        peer_say(&peer, "close");
+        peer_hear(&peer, word);
+        broker_await(f, "state " DEVICE_BLUE, "available");
+        peer_finish(&peer);
+
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                peer = peer_ready(f, UID_BLUE, holds_for_connection, NULL, word);
+                if (i == 0) {
+                        /* closed while no broker looks */
+                        (void)broker_tell(f, "deaf");
+                        peer_say(&peer, "close");
+                        peer_hear(&peer, word);
+                }
+                assert_string_equal(broker_tell(f, "%s", ends[i]), "ok");
+                broker_await(f, "state " DEVICE_BLUE, "available");
+                if (i > 0) {
+                        peer_say(&peer, "close");
+                        peer_hear(&peer, word);
+                }
+                peer_finish(&peer);
+        }
+        assert_at_rest(f);
+}
+
 static int open_pidfd(pid_t pid)
 {
         return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -507,6 +558,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_connection_closed_midway, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_loop_answers_while_job_hangs, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_lifetime_connection, setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_lifetime_connection_restart, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_pidfd, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_mixed_identity, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_reply_no_lease, setup, fixture_teardown),

@@ -42,6 +42,8 @@ static int on_reload(void *userdata, char **ret_errors)
         return r < 0 ? r : broker_set_policy(self->broker, policy);
 }
 
+static const BusCallbacks callbacks = { .reload = on_reload };
+
 static void on_driver_changed(void *userdata, const FakeDevice *device)
 {
         TestBroker *self = userdata;
@@ -78,6 +80,23 @@ static void add_device(TestBroker *self, const char *id, int group, const char *
 
         (void)broker_device_update(self->broker, &info);
         device_info_done(&info);
+}
+
+/* What a restart is for the bus layer: a new one, and leases whose connections have no numbers yet. "other-bus": and the
+ * bus was another one. */
+static int restart(TestBroker *self, const char *how)
+{
+        self->bus = bus_free(self->bus);
+        for (Lease *lease = self->broker->leases; lease; lease = lease->hh.next) {
+                lease->owner = 0;
+                if (streq(how, "other-bus"))
+                        lease->owner_name[0] ^= 1;
+                if (streq(how, "no-name"))
+                        lease->owner_name[0] = 0;
+        }
+        if (bus_new(self->event, self->broker, &callbacks, self, &self->bus) < 0)
+                return -EIO;
+        return bus_find_owners(self->bus);
 }
 
 /* "WORD [ID [NUMBER [WORD]]]" */
@@ -123,6 +142,13 @@ static void obey(TestBroker *self, const char *order)
         } else if (streq(verb, "fds")) {
                 (void)printf("%u\n", fake_host_count_fds());
                 return;
+        } else if (streq(verb, "deaf")) {
+                self->bus = bus_free(self->bus); /* until "restart" */
+                (void)printf("ok\n");
+                return;
+        } else if (streq(verb, "restart")) {
+                (void)printf("%s\n", restart(self, id) < 0 ? "failed" : "ok");
+                return;
         } else if (streq(verb, "rss")) {
                 (void)printf("%ld\n", resident_kib());
                 return;
@@ -167,7 +193,6 @@ static int on_machine(sd_event_source *source, int fd, uint32_t events, void *us
 
 static int start(TestBroker *self)
 {
-        static const BusCallbacks callbacks = { .reload = on_reload };
         _cleanup_free_ char *errors = NULL;
         Policy *policy = NULL;
         int r;

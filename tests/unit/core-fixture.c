@@ -102,6 +102,7 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record = &stored->record;
         (void)snprintf(record->tenant, sizeof(record->tenant), "%s", lease->tenant->name);
         memcpy(record->label, lease->label, sizeof(record->label));
+        memcpy(record->owner_name, lease->owner_name, sizeof(record->owner_name));
         memcpy(record->unit, lease->unit, sizeof(record->unit));
         record->state = lease->state;
         record->lifetime = lease->lifetime;
@@ -591,6 +592,7 @@ static void make_request(const Ask *ask, AcquireRequest *ret)
                 .target_pidfd = ask->target ? ask->target->pidfd : -EBADF,
                 .target_pid = ask->target ? ask->target->pid : 0,
                 .owner = ask->owner,
+                .owner_name = ask->owner_name,
                 .devices = ask->devices,
                 .tenant = ask->tenant,
                 .backend = ask->backend,

@@ -87,7 +87,7 @@ FakeProcess *core_process(Core *core, pid_t pid, uid_t uid);
 typedef struct Ask {
         FakeProcess *process;
         const char *devices[JOB_DEVICES_MAX + 3]; /* NULL-terminated */
-        const char *tenant, *container, *label, *unit;
+        const char *tenant, *container, *label, *unit, *owner_name;
         unsigned backend;
         uint64_t memlock, wait, owner;
         LeaseLifetime lifetime;

@@ -136,6 +136,7 @@ void store_sample(StoreSample *ret, size_t n_devices)
                 .backend = POLICY_BACKEND_GROUP,
                 .label = "a\n[record]\nstate = opening ; # \"\\ \xe2\x98\x83",
                 .unit = "",
+                .owner_name = "0123456789abcdef:1.42",
                 .pid = INT_MAX,
                 .uid = UINT32_MAX - 1,
                 .memlock = UINT64_MAX,
@@ -169,6 +170,7 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_string_equal(record->tenant, lease->tenant->name);
         assert_string_equal(record->label, lease->label);
         assert_string_equal(record->unit, lease->unit);
+        assert_string_equal(record->owner_name, lease->owner_name);
         assert_int_equal(record->state, lease->state);
         assert_int_equal(record->lifetime, lease->lifetime);
         assert_int_equal(record->backend, lease->backend);

@@ -121,6 +121,29 @@ static void test_process_ended(void **state)
         }
 }
 
+/* One that lasts as long as a connection goes on, and ends with that, once the bus layer has found it again. */
+static void test_connection(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Lease *lease;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)GRANT(core, vmm, { D1 }, .lifetime = LIFETIME_CONNECTION, .owner = 3, .owner_name = "bus:1.3");
+        core_restart(core);
+        lease = only_lease(core);
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        assert_int_equal(lease->owner, 0);
+        assert_string_equal(lease->owner_name, "bus:1.3");
+        broker_owner_gone(core->broker, 3); /* another one's number now */
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        broker_lease_owned(lease, 7);
+        broker_owner_gone(core->broker, 7);
+        assert_int_equal(core->last_end, END_CONNECTION_CLOSED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
 /* An explicit lease goes on without its process. */
 static void test_explicit(void **state)
 {
@@ -445,11 +468,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(goes_on),         TEST(watched),     TEST(two_of_one_process), TEST(process_ended),
-                TEST(explicit),        TEST(opening),     TEST(opening_kept),       TEST(reclaiming),
-                TEST(restores_driver), TEST(device_gone), TEST(settled_before),     TEST(nonsense),
-                TEST(cannot_know),     TEST(limit_fails), TEST(quarantine),         TEST(quarantine_midway),
-                TEST(device_records),
+                TEST(goes_on),         TEST(watched),           TEST(two_of_one_process),
+                TEST(process_ended),   TEST(connection),        TEST(explicit),
+                TEST(opening),         TEST(opening_kept),      TEST(reclaiming),
+                TEST(restores_driver), TEST(device_gone),       TEST(settled_before),
+                TEST(nonsense),        TEST(cannot_know),       TEST(limit_fails),
+                TEST(quarantine),      TEST(quarantine_midway), TEST(device_records),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,7 @@ static void test_too_long(_unused_ void **state)
         } table[] = { { "tenant", 127 },
                       { "label", LEASE_LABEL_MAX },
                       { "unit", 255 },
+                      { "owner", LEASE_OWNER_MAX },
                       { "prior-driver", DRIVER_NAME_MAX - 1 } };
         StoreSample sample;
 

@@ -51,6 +51,7 @@ static void test_longest(_unused_ void **state)
         sample.tenant.name = tenant;
         memset(sample.lease.id, 'f', sizeof(sample.lease.id) - 1);
         memset(sample.lease.label, '%', sizeof(sample.lease.label) - 1);
+        memset(sample.lease.owner_name, ':', sizeof(sample.lease.owner_name) - 1);
         memset(sample.lease.unit, '@', sizeof(sample.lease.unit) - 1);
         memset(sample.devices[0].info.id, ':', sizeof(sample.devices[0].info.id) - 1);
         memset(sample.devices[0].prior_driver, '-', sizeof(sample.devices[0].prior_driver) - 1);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Leases of lifetime `connection` over a restart of the broker. The record has the unique name of the connection, which a
+ * bus gives to nobody else as long as it lives, and before it the id of the bus, which is another one for each of its
+ * lives. Event loop only, before the first message is looked at. */
+
+#include <systemd/sd-id128.h>
+
+#include "daemon/bus/owner.h"
+
+#define BUS_ID_LENGTH (SD_ID128_STRING_MAX - 1)
+
+static int bus_id(Bus *bus, char ret[static SD_ID128_STRING_MAX])
+{
+        sd_id128_t id;
+        int r;
+
+        r = sd_bus_get_bus_id(bus->bus, &id);
+        if (r >= 0)
+                (void)sd_id128_to_string(id, ret);
+        return r < 0 ? r : 0;
+}
+
+int owner_name(Bus *bus, const Caller *caller, char ret[static LEASE_OWNER_MAX + 1])
+{
+        char id[SD_ID128_STRING_MAX];
+        int r;
+
+        r = bus_id(bus, id);
+        if (r < 0)
+                return r;
+        if (snprintf(ret, LEASE_OWNER_MAX + 1, "%s%s", id, caller->name) > LEASE_OWNER_MAX)
+                ret[0] = 0;
+        return 0;
+}
+
+/* -ENXIO, or a refusal, where nobody would tell of its end. */
+static int find_owner(Bus *bus, const Lease *lease, const char *id, Caller **ret)
+{
+        const char *name = lease->owner_name;
+        Refusal refusal;
+
+        if (strncmp(name, id, BUS_ID_LENGTH) != 0 || name[BUS_ID_LENGTH] != ':')
+                return -ENXIO;
+        return caller_get_by_name(bus, name + BUS_ID_LENGTH, ret, &refusal);
+}
+
+int bus_find_owners(Bus *bus)
+{
+        char id[SD_ID128_STRING_MAX];
+        Lease *next;
+        int r;
+
+        r = bus_id(bus, id);
+        if (r < 0)
+                return r;
+        for (Lease *lease = bus->broker->leases; lease; lease = next) {
+                Caller *caller;
+
+                next = lease->hh.next;
+                if (lease->state != LEASE_ACTIVE || lease->lifetime != LIFETIME_CONNECTION ||
+                    lease->owner != 0)
+                        continue;
+                r = find_owner(bus, lease, id, &caller);
+                if (r == 0)
+                        broker_lease_owned(lease, caller->id);
+                else if (r > 0 || r == -ENXIO)
+                        broker_lease_end(bus->broker, lease, END_CONNECTION_CLOSED);
+                else
+                        return r;
+        }
+        return 0;
+}
