@@ -9,11 +9,15 @@
 #define D1 "0000:01:00.0"
 #define D2 "0000:02:00.0"
 #define D3 "0000:03:00.0"
+#define D4 "0000:04:00.0"
+#define D5 "0000:05:00.0"
 
 #define POLICY_MORE                                                                                         \
         "[tenant green]\nmatch-user = 2004\ndevices = any\n"                                                \
         "[tenant pink]\nmatch-user = 2005\ndevices = any\n"
 #define OWNER 7
+
+#define POLICY_CONTAINER "[container spare]\ntenant = blue\n"
 
 static size_t countdown; /* allocations until one fails; 0: none does */
 static bool armed;
@@ -151,6 +155,27 @@ static Lease *restart(Core *core, const Lease *lease)
         return broker_lease(core->broker, id);
 }
 
+/* The lease grows, gets its fds once more, shrinks. */
+static void change(Core *core, Lease *lease, FakeProcess *vmm)
+{
+        const char *ids[] = { D4 };
+        Answer answer = {};
+        Refusal refusal;
+        int r;
+
+        (void)update(core, D4, 5, "vfio-pci");
+        (void)acquire(core, &(Ask){ vmm, { D4 }, .lease = lease });
+        r = ARMED(core_reissue(core, lease, &answer));
+        assert_true(r == 0 || r == -ENOMEM);
+        core_check(core);
+        run(core);
+        assert_int_equal(answer.n_calls, r == 0);
+        r = ARMED(broker_lease_remove(core->broker, lease, ids, 1, &refusal));
+        assert_true(r == 0 || r == -ENOMEM || r == RESULT_NO_SUCH_DEVICE);
+        core_check(core);
+        run(core);
+}
+
 /* A run through it all. */
 static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
 {
@@ -159,13 +184,22 @@ static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
         Refusal refusal;
         int r;
 
-        set_policy(core, POLICY_HEAD POLICY_RED POLICY_MORE);
+        set_policy(core, POLICY_HEAD POLICY_RED POLICY_MORE POLICY_CONTAINER);
         (void)update(core, D1, 1, "igb");
         (void)update(core, D2, 2, "igb");
         (void)update(core, D2, 3, "igb"); /* another group */
         lease = acquire(core, &(Ask){ vmm, { D1, D2 }, .memlock = MIB });
         (void)acquire(core, &(Ask){ vmm, { D1 } });
+        if (lease)
+                change(core, lease, vmm);
         set_policy(core, POLICY_HEAD POLICY_RED);
+
+        /* a container that has a name, and files of groups */
+        (void)update(core, D5, 6, "vfio-pci");
+        second = acquire(core, &(Ask){ vmm, { D5 }, .container = "vm", .backend = POLICY_BACKEND_GROUP });
+        if (second)
+                end(core, second);
+        advance(core, 2 * USEC_PER_SEC);
 
         /* one of a process that ends */
         (void)update(core, D3, 4, "igb");
@@ -224,6 +258,8 @@ static void test_each_allocation(_unused_ void **state)
                 (void)fake_host_device(core->fake, D1);
                 (void)fake_host_device(core->fake, D2);
                 (void)fake_host_device(core->fake, D3);
+                (void)fake_host_device(core->fake, D4);
+                (void)fake_host_device(core->fake, D5);
                 vmm = core_process(core, 100, UID_BLUE);
                 other = core_process(core, 101, UID_RED);
 
