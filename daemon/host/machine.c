@@ -23,7 +23,7 @@ typedef struct Machine {
         sd_event *event;
         Workers *workers;
         HostIsolation isolation;
-        uint64_t isolation_read_usec; /* monotonic, 0 = never */
+        uint64_t isolation_turn; /* of the loop, when it was read: sd_event_now(), 0 = never */
 } Machine;
 
 /* Both a timer and a watch: one event source with a callback, that is called at most once. */
@@ -228,15 +228,16 @@ static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
         return r;
 }
 
-/* Read anew after a second: every plan asks, and it is a walk through /proc and /sys. */
+/* Read once in each turn of the loop, which is one call: a plan asks for every device, and it is a walk through /proc and
+ * /sys, while a module's parameter that an operator has just changed must count from the next call on. */
 static void machine_isolation(Host *host, HostIsolation *ret)
 {
         Machine *machine = (Machine *)host;
-        uint64_t now = machine_monotonic(host);
+        uint64_t turn;
 
-        if (machine->isolation_read_usec == 0 || now - machine->isolation_read_usec > USEC_PER_SEC) {
+        if (sd_event_now(machine->event, CLOCK_MONOTONIC, &turn) != 0 || turn != machine->isolation_turn) {
                 isolation_read(&machine->isolation);
-                machine->isolation_read_usec = now;
+                machine->isolation_turn = turn;
         }
         *ret = machine->isolation;
 }
