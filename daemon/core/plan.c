@@ -5,6 +5,7 @@
  * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/mdev.h"
 #include "daemon/core/select.h"
 #include "policy/decide.h"
 
@@ -143,6 +144,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                                    ? broker_device(broker, device->info.physical_function)
                                    : NULL;
         bool admin = device->admin_job || (pf && pf->admin_job);
+        bool foreign = device->only_for[0] && !streq(device->only_for, tenant->name);
 
         *ret_facts = device_facts(device);
         *ret = (DecideDevice){
@@ -154,10 +156,13 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
                 .msi_isolated =
                         true, /* the kernel refuses the bind where it is not: STEP_PROVE_FREE, EPERM */
-                .taken = device->lease || admin,
-                .taken_text = admin                                ? "being worked on by an administrator"
-                              : device->state == DEVICE_RECLAIMING ? "being reclaimed"
-                                                                   : "in use",
+                .taken = device->lease || admin || foreign,
+                .taken_text =
+                        foreign ? "an mdev that was another tenant's, and cannot be proven free: it is "
+                                  "for others once it was removed and made anew"
+                        : admin ? "being worked on by an administrator"
+                        : device->state == DEVICE_RECLAIMING ? "being reclaimed"
+                                                             : "in use",
         };
 }
 
@@ -209,7 +214,9 @@ bool broker_can_reset(Broker *broker, const Device *device)
 const Device *broker_leased_function(Broker *broker, const Device *device, const char *tenant)
 {
         for (const Device *other = broker->devices; other; other = other->hh.next)
-                if (other->lease && streq(other->info.physical_function, device->info.id) &&
+                if (other->lease &&
+                    (streq(other->info.physical_function, device->info.id) ||
+                     streq(other->info.mdev_parent, device->info.id)) &&
                     !(tenant && streq(other->lease->tenant->name, tenant)))
                         return other;
         return NULL;
@@ -336,27 +343,28 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 if (device->info.by_mdev)
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Device %s is passed by mediated devices only: make one of it.", id);
-                if (!device->group)
+                if (!device->group && device_needs_group(device))
                         return refuse(
                                 refusal, RESULT_GROUP_NOT_VIABLE,
                                 "Device %s has no IOMMU group; is the IOMMU switched on (intel_iommu=on)?",
                                 id);
-                if (!group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
+                if (device->group &&
+                    !group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Group %d of device %s is not viable: %s. Bind these to a VFIO driver "
                                       "or to none.",
                                       device->group->number, id, blockers);
-                if (!driver_of(device, broker->policy)[0])
+                if (!device->made && !driver_of(device, broker->policy)[0])
                         return refuse(refusal, RESULT_DRIVER_BIND_FAILED,
                                       "No VFIO driver is known for device %s on bus %s; [device id:%s] can "
                                       "name one.",
                                       id, device->info.bus, id);
                 if (broker_leased_function(broker, device,
                                            device->info.driver_is_vfio ? plan->tenant->name : NULL))
-                        return refuse(
-                                refusal, RESULT_DEVICE_TAKEN,
-                                "Device %s cannot be given away while a virtual function of it is in use.",
-                                id);
+                        return refuse(refusal, RESULT_DEVICE_TAKEN,
+                                      "Device %s cannot be given away while a virtual function or mdev of "
+                                      "it is in use.",
+                                      id);
                 r = functions_check_driver(broker, device, refusal);
                 if (r != 0)
                         return r;
@@ -389,9 +397,16 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
         (void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(device, policy));
 }
 
+void plan_done(AcquirePlan *plan)
+{
+        mdev_drop_planned(plan->devices, plan->n_devices);
+        plan->n_devices = 0;
+}
+
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)
 {
-        AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
+        _cleanup_(plan_done) AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
+        size_t n_made = 0;
         const Container *container;
         Selection selection;
         Verdict verdict;
@@ -452,17 +467,22 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         plan.job.join = container && container_in_use(broker, container, NULL);
         for (size_t i = 0; i < plan.n_devices; i++) {
                 plan_job_device(plan.devices[i], broker->policy, plan.tenant->reset, plan.job.devices + i);
-                if (plan.backend == POLICY_BACKEND_GROUP && plan.job.join)
+                if (plan.devices[i]->made)
+                        n_made++; /* its group is known once it is made */
+                else if (plan.backend == POLICY_BACKEND_GROUP && plan.job.join)
                         job_group(&plan.job, plan.devices[i]->info.group)->fd =
                                 container_group_fd(container, plan.devices[i]->info.group);
                 else if (plan.backend == POLICY_BACKEND_GROUP)
                         (void)job_group(&plan.job, plan.devices[i]->info.group);
         }
-        if (1 + plan.job.n_groups + plan.n_devices > JOB_DEVICES_MAX + 1)
+        if (plan.backend != POLICY_BACKEND_GROUP)
+                n_made = 0;
+        if (1 + plan.job.n_groups + n_made + plan.n_devices > JOB_DEVICES_MAX + 1)
                 return refuse(refusal, RESULT_LIMITS_EXCEEDED,
                               "%zu devices in %zu groups are more file descriptors than fit in one message "
                               "(%d). Ask for them in several calls, with one container.",
-                              plan.n_devices, plan.job.n_groups, JOB_DEVICES_MAX + 1);
+                              plan.n_devices, plan.job.n_groups + n_made, JOB_DEVICES_MAX + 1);
         *ret = plan;
+        plan.n_devices = 0; /* its mdevs are the caller's */
         return 0;
 }

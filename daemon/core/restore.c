@@ -21,6 +21,8 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
                 memcpy(device->prior_driver, record->prior_driver, sizeof(device->prior_driver));
                 memcpy(device->prior_override, record->prior_override, sizeof(device->prior_override));
         }
+        device->made = record->made;
+        memcpy(device->only_for, record->only_for, sizeof(device->only_for));
         if (record->quarantined && !device->lease)
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s", record->reason);
         return 0;
@@ -153,6 +155,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
                 if (!device || device->lease != lease)
                         continue;
+                device->made |= record->devices[i].made;
                 device->prior_known = record->devices[i].prior_known;
                 memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
                 memcpy(device->prior_override, record->devices[i].prior_override,

@@ -12,6 +12,7 @@
 #include "daemon/host/container.h"
 #include "daemon/host/iommufd.h"
 #include "daemon/host/machine.h"
+#include "daemon/host/mdev.h"
 #include "daemon/host/process.h"
 #include "daemon/host/worker.h"
 #include "policy/policy-file.h"
@@ -219,6 +220,11 @@ static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
         return r;
 }
 
+static int machine_mdev_types(Host *host, MdevType **ret, size_t *ret_n)
+{
+        return mdev_types_read(ret, ret_n);
+}
+
 static const HostOps machine_ops = {
         .job_start = machine_job_start,
         .job_disown = machine_job_disown,
@@ -238,6 +244,7 @@ static const HostOps machine_ops = {
         .monotonic = machine_monotonic,
         .random = machine_random,
         .backends = machine_backends,
+        .mdev_types = machine_mdev_types,
         .context_open = machine_context_open,
 };
 

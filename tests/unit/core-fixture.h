@@ -65,7 +65,8 @@ typedef struct Core {
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];
-        int n_devices, n_groups, n_tenants, n_leases, n_containers; /* told to be added, minus those told to be removed */
+        int n_devices, n_groups, n_tenants, n_leases,
+                n_containers; /* told to be added, minus those told to be removed */
         unsigned n_ended;
         EndReason last_end;
         unsigned n_device_changes, n_lease_changes, n_tenant_changes;

@@ -137,9 +137,9 @@ static void test_backend(void **state)
 
         (void)core_device(core, D1, 1, "vfio-pci");
         core->fake->offered = POLICY_BACKEND_IOMMUFD;
-        assert_non_null(
-                strstr(REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP),
-                       "The group backend is not offered"));
+        assert_non_null(strstr(
+                REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_GROUP),
+                "The group backend is not offered"));
         core->fake->offered = POLICY_BACKEND_GROUP;
         assert_non_null(strstr(
                 REFUSED(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1 }, .backend = POLICY_BACKEND_IOMMUFD),
