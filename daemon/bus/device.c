@@ -13,6 +13,7 @@ PROPERTY_APPEND(get_product, Device, device, "q", device->info.product)
 PROPERTY_APPEND(get_subsystem_vendor, Device, device, "q", device->info.subsystem_vendor)
 PROPERTY_APPEND(get_subsystem_product, Device, device, "q", device->info.subsystem_product)
 PROPERTY_APPEND(get_class, Device, device, "u", device->info.class)
+PROPERTY_APPEND(get_mdev_type, Device, device, "s", device->info.mdev_type)
 PROPERTY_APPEND(get_description, Device, device, "s", device->info.description)
 PROPERTY_APPEND(get_driver, Device, device, "s", device->info.driver)
 PROPERTY_APPEND(get_numa_node, Device, device, "i", (int32_t)device->info.numa_node)
@@ -133,6 +134,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("SubsystemProduct", "q", get_subsystem_product, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Class", "u", get_class, 0, PROPERTY_CONST),
         SD_BUS_PROPERTY("Description", "s", get_description, 0, PROPERTY_CONST),
+        SD_BUS_PROPERTY("MdevType", "s", get_mdev_type, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Driver", "s", get_driver, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("VfioDriver", "s", get_vfio_driver, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Group", "o", get_group, 0, PROPERTY_CHANGES),

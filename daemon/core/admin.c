@@ -230,7 +230,7 @@ static int admin_start(Broker *broker, JobKind kind, const char *id, const char 
         job.devices[0].load_module = !driver[0] || streq(job.devices[0].driver, driver);
         if (driver[0])
                 (void)snprintf(job.devices[0].driver, sizeof(job.devices[0].driver), "%s", driver);
-        if (kind != JOB_UNBIND && !job.devices[0].driver[0])
+        if (kind != JOB_UNBIND && !job.devices[0].driver[0] && !device->made)
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "No VFIO driver is known for device %s on bus %s; name one.", id,
                               device->info.bus);

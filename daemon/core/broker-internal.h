@@ -52,6 +52,9 @@ bool lease_holds_group(const Lease *lease, const Group *group);
 /* lifecycle.c: an id that no lease has; `ret` has LEASE_ID_MAX bytes. */
 void lease_make_id(Broker *broker, char *ret);
 
+/* lifecycle.c: starts the job that opens the devices of an OPENING lease. -errno with nothing begun. */
+int lease_start_open(Lease *lease, const Job *open);
+
 /* lifecycle.c: the refusal for a job's row that failed. */
 int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal);
 

@@ -139,6 +139,7 @@ typedef struct LeaseRecord {
                 char prior_override[DRIVER_NAME_MAX];
                 bool prior_known;
                 bool took;
+                bool made;
         } devices[JOB_DEVICES_MAX];
         size_t n_devices;
 } LeaseRecord;
@@ -148,6 +149,8 @@ typedef struct DeviceRecord {
         char prior_driver[DRIVER_NAME_MAX];
         char prior_override[DRIVER_NAME_MAX];
         bool prior_known;
+        bool made;
+        char only_for[128];
         bool quarantined;
         char reason[REASON_MAX];
 } DeviceRecord;

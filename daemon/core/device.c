@@ -111,6 +111,11 @@ bool device_has_function_reset(const Device *device)
         return false;
 }
 
+bool device_needs_group(const Device *device)
+{
+        return !streq(device->info.bus, "mdev");
+}
+
 bool device_reset_is_told(const Device *device)
 {
         return is_pci(device);

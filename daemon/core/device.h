@@ -37,6 +37,9 @@ struct Device {
         bool was_quarantined; /* before that job */
         bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
 
+        bool made;          /* an mdev that the broker made for its lease, and removes after it */
+        char only_for[128]; /* "" or the tenant who may still have it open, in a way that no proof sees */
+
         char prior_driver[DRIVER_NAME_MAX];   /* before the broker bound it; "" = none */
         char prior_override[DRIVER_NAME_MAX]; /* driver_override, then */
         bool prior_known;
@@ -78,6 +81,9 @@ Isolation device_isolation(const Device *device, const HostIsolation *host);
 
 /* Whether a bus reset of `device` resets `other`, another device, too: it sits on the same bus, or below it. */
 bool device_reset_hits(const Device *device, const Device *other);
+
+/* Whether it cannot be passed without an IOMMU group: all but mdevs, which VFIO itself gives one where it has groups. */
+bool device_needs_group(const Device *device);
 
 /* Whether its reset methods are known before it is open; else only VFIO_DEVICE_GET_INFO says if it has one. */
 bool device_reset_is_told(const Device *device);

@@ -23,6 +23,8 @@ const char *job_step_to_string(JobStep step)
                 [STEP_JOIN] = "join",
                 [STEP_RESTORE_DRIVER] = "restore-driver",
                 [STEP_FUNCTIONS] = "functions",
+                [STEP_MAKE] = "make",
+                [STEP_REMOVE] = "remove",
         };
 
         return step >= 0 && step < _STEP_MAX ? table[step] : "unknown";

@@ -17,14 +17,16 @@
 #define JOB_DEVICES_MAX   15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
 #define IOVA_RANGES_MAX   16
 #define RESET_METHODS_MAX 8
+#define MDEV_TYPE_MAX     64 /* bytes with the NUL: "nvidia-63", "i915-GVTg_V5_4" */
 
 /* --- devices ------------------------------------------------------------------------------------------------ */
 
 /* A device as the kernel describes it. Strings in place, lists owned (free with device_info_done()). */
 typedef struct DeviceInfo {
-        char id[DEVICE_ID_MAX]; /* "0000:01:00.0" */
-        char bus[32];           /* "pci" */
-        char mdev_type[64];     /* "mtty-2"; "" where this is no mdev */
+        char id[DEVICE_ID_MAX];          /* "0000:01:00.0" */
+        char bus[32];                    /* "pci" */
+        char mdev_type[MDEV_TYPE_MAX];   /* "mtty-2"; "" where this is no mdev */
+        char mdev_parent[DEVICE_ID_MAX]; /* kernel's name of its parent: "mtty", "0000:00:02.0"; likewise */
         char description[DESCRIPTION_MAX];
         char driver[DRIVER_NAME_MAX];          /* bound now, "" for none */
         char driver_override[DRIVER_NAME_MAX]; /* "" for none; no uevent tells of a change */
@@ -86,6 +88,18 @@ typedef struct HostIsolation {
 
 const char *isolation_to_string(Isolation isolation);
 
+/* --- mediated devices that could be made ------------------------------------------------------------------------ */
+
+/* A type of mdev that a parent can make, as it is now. */
+typedef struct MdevType {
+        char parent[DEVICE_ID_MAX]; /* kernel's name */
+        char type[MDEV_TYPE_MAX];
+        char name[DESCRIPTION_MAX]; /* for people: "Dual port serial" */
+        unsigned
+                available; /* more of it that can be made; types of one parent may share what they are made of */
+        int numa_node;     /* of the parent, -1 unknown */
+} MdevType;
+
 /* --- jobs: what can block, each in a process of its own ------------------------------------------------------- */
 
 typedef enum JobKind {
@@ -96,6 +110,7 @@ typedef enum JobKind {
         JOB_BIND,      /* bind to `driver` */
         JOB_UNBIND,    /* unbind whatever drives it */
         JOB_FUNCTIONS, /* give a physical function, on its own driver, `functions` virtual ones */
+        JOB_MAKE,      /* make mdevs, which have their VFIO driver then */
         _JOB_KIND_MAX,
 } JobKind;
 
@@ -113,6 +128,8 @@ typedef struct JobDevice {
         bool reset_required; /* and fail where that is not possible */
         int group;           /* IOMMU group, -1 for none */
         bool group_shared;   /* another lease uses the group: its file tells nothing of this device */
+        char mdev_parent[DEVICE_ID_MAX], mdev_type[MDEV_TYPE_MAX]; /* MAKE */
+        bool remove; /* RECLAIM, RESET: an mdev that the broker made, to be removed once it is free */
         int fd; /* RECLAIM: borrowed, a copy of the device's fd that is to be closed in the worker, or -EBADF */
 } JobDevice;
 
@@ -153,6 +170,8 @@ typedef enum JobStep {
         STEP_JOIN, /* the group, or the device, into the container */
         STEP_RESTORE_DRIVER,
         STEP_FUNCTIONS, /* sysfs: sriov_numvfs */
+        STEP_MAKE,      /* sysfs: `create` of the type; `error` EUSERS or the like: none is left */
+        STEP_REMOVE,    /* sysfs: `remove` of the mdev */
         _STEP_MAX,
 } JobStep;
 
@@ -171,6 +190,8 @@ typedef struct JobDeviceResult {
         bool driver_known; /* the four above were read */
         ResetOutcome reset;
         int reset_errno;
+        bool removed;          /* it is no more */
+        int group;             /* MAKE: its IOMMU group, -1 for none */
         JobStep step;          /* the step that failed, STEP_NONE where none did */
         int error;             /* positive errno of that step */
         char text[REASON_MAX]; /* what was tried, for people: "write 0000:01:00.0 to /sys/…/bind" */
@@ -263,6 +284,9 @@ typedef struct HostOps {
         /* A new, empty container of that backend: type1 or the like, whose IOMMU is set by the first group; or an iommufd
          * that charges the process that maps. Does not block. */
         int (*context_open)(Host *host, unsigned backend, int *ret_fd);
+
+        /* What mdevs can be made, read anew; by type, then parent. The caller frees. 0 or -ENOMEM. */
+        int (*mdev_types)(Host *host, MdevType **ret, size_t *ret_n);
 } HostOps;
 
 /* The first member of every implementation. */

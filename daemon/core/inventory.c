@@ -104,6 +104,8 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
         *info = (DeviceInfo){ .group = -1, .numa_node = -1 };
         if (moved)
                 r = join_group(broker, device);
+        else if (device->group && !device->group->type[0])
+                memcpy(device->group->type, device->info.group_type, sizeof(device->group->type));
         if (changed) {
                 device->proven = false;
                 device->clean = false;

@@ -66,6 +66,7 @@ Lease *lease_free(Lease *lease)
         broker_tenant_gc(broker, tenant);
 
         free(lease->reissue);
+        free(lease->pending);
         container_unref(broker, lease->container);
         holder_unref(broker, lease->holder);
         policy_unref(lease->policy);

@@ -96,6 +96,7 @@ struct Lease {
         struct Reissue *reissue; /* owned, while its fds are opened once more */
 
         HostJob *job;
+        Job *pending;     /* owned: the OPEN to come when its mdevs are made */
         HostWatch *watch; /* of the holder's pidfd */
         HostTimer *retry;
         uint64_t retry_usec;

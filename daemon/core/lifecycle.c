@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/mdev.h"
 
 /* 48 bits. The first character is a letter, since a digit there makes an object path that nobody can read: "_37…". */
 void lease_make_id(Broker *broker, char *ret)
@@ -245,6 +246,14 @@ static int take_groups(Lease *lease, JobResult *result)
         return container_take_groups(lease->container, &job, result);
 }
 
+static bool has_made(const Lease *lease)
+{
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (!lease->settled[i] && lease->devices[i]->made)
+                        return true;
+        return false;
+}
+
 static void take_open(Lease *lease, JobResult *result)
 {
         Broker *broker = lease->broker;
@@ -286,7 +295,10 @@ static void take_open(Lease *lease, JobResult *result)
                 lease_fail(lease, r, &refusal);
                 broker_event(broker, EVENT_REFUSED, lease, NULL, result_to_string(refusal.code), "%s",
                              refusal.text);
-                open_undone(lease, result);
+                if (has_made(lease))
+                        broker_lease_end(broker, lease, END_FAILED); /* which removes them */
+                else
+                        open_undone(lease, result);
                 return;
         }
 
@@ -341,6 +353,13 @@ static void open_slow(void *userdata, uint64_t age_usec)
         broker_lease_end(lease->broker, lease, END_FAILED);
 }
 
+int lease_start_open(Lease *lease, const Job *open)
+{
+        Host *host = lease->broker->host;
+
+        return host->ops->job_start(host, open, open_done, open_slow, lease, &lease->job);
+}
+
 /* The Lease of a plan, not yet in any table. */
 static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const AcquirePlan *plan)
 {
@@ -369,11 +388,17 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         return lease;
 }
 
+static void drop_made(Broker *broker, Device *const *devices, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (devices[i]->made)
+                        mdev_unregister(broker, devices[i]);
+}
+
 static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone done, void *userdata,
                    Refusal *refusal, Lease **ret)
 {
-        Host *host = broker->host;
-        AcquirePlan plan;
+        _cleanup_(plan_done) AcquirePlan plan = {};
         Container *container;
         Holder *holder;
         Tenant *tenant;
@@ -406,7 +431,13 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 return refuse(refusal, RESULT_BACKEND_UNAVAILABLE, "No container can be opened: %s.",
                               strerror(-r));
         }
-        r = lease_register(broker, tenant, holder, lease);
+        r = mdev_register(broker, plan.devices, plan.n_devices);
+        if (r >= 0) {
+                r = lease_register(broker, tenant, holder, lease);
+                if (r < 0)
+                        drop_made(broker, plan.devices, plan.n_devices);
+                plan.n_devices = 0;
+        }
         if (r < 0) {
                 container_unref(broker, container);
                 holder_unref(broker, holder);
@@ -421,7 +452,7 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 Device *device = lease->devices[i];
 
                 /* The record has to say what a driver is taken from before it is. */
-                lease->took[i] = !device->info.driver_is_vfio;
+                lease->took[i] = !device->info.driver_is_vfio && !device->made;
                 if (lease->took[i]) {
                         memcpy(device->prior_driver, device->info.driver, sizeof(device->prior_driver));
                         memcpy(device->prior_override, device->info.driver_override,
@@ -436,7 +467,7 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         if (r >= 0)
                 r = lease_watch(lease);
         if (r >= 0)
-                r = host->ops->job_start(host, &plan.job, open_done, open_slow, lease, &lease->job);
+                r = mdev_start(lease, &plan.job);
         if (r < 0) {
                 for (size_t i = 0; i < lease->n_devices; i++) {
                         Device *device = lease->devices[i];
@@ -445,6 +476,8 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                                 device->prior_known = false;
                         lease_settle_device(lease, i);
                         broker_device_notify(device, broker);
+                        if (device->made)
+                                mdev_unregister(broker, device);
                 }
                 if (broker->store)
                         broker->store->lease_drop(broker->store_userdata, lease->id);
@@ -486,7 +519,7 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
 
 int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal)
 {
-        AcquirePlan plan;
+        _cleanup_(plan_done) AcquirePlan plan = {};
         int r;
 
         r = plan_acquire(broker, request, &plan, refusal);

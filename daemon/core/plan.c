@@ -5,6 +5,7 @@
  * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/mdev.h"
 #include "daemon/core/select.h"
 #include "policy/decide.h"
 
@@ -145,6 +146,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         bool admin = device->admin_job || (pf && pf->admin_job);
         HostIsolation host = {};
         Isolation isolation;
+        bool foreign = device->only_for[0] && !streq(device->only_for, tenant->name);
 
         broker->host->ops->isolation(broker->host, &host);
         isolation = device_isolation(device, &host);
@@ -157,13 +159,17 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                 .pf_on_vfio = pf && (pf->info.driver_is_vfio || pf->lease),
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
                 /* Without a group it is refused for that. Where it is not known, the kernel's word at the trial bind will do, unless it was told to say yes. */
-                .msi_isolated = !device->group || isolation == ISOLATION_YES ||
+                .msi_isolated = (!device->group && device_needs_group(device)) ||
+                                isolation == ISOLATION_YES ||
                                 (isolation == ISOLATION_UNKNOWN && host.unsafe_backends == 0),
                 .noiommu = device->info.noiommu,
-                .taken = device->lease || admin,
-                .taken_text = admin                                ? "being worked on by an administrator"
-                              : device->state == DEVICE_RECLAIMING ? "being reclaimed"
-                                                                   : "in use",
+                .taken = device->lease || admin || foreign,
+                .taken_text =
+                        foreign ? "an mdev that was another tenant's, and cannot be proven free: it is "
+                                  "for others once it was removed and made anew"
+                        : admin ? "being worked on by an administrator"
+                        : device->state == DEVICE_RECLAIMING ? "being reclaimed"
+                                                             : "in use",
         };
 }
 
@@ -215,7 +221,9 @@ bool broker_can_reset(Broker *broker, const Device *device)
 const Device *broker_leased_function(Broker *broker, const Device *device, const char *tenant)
 {
         for (const Device *other = broker->devices; other; other = other->hh.next)
-                if (other->lease && streq(other->info.physical_function, device->info.id) &&
+                if (other->lease &&
+                    (streq(other->info.physical_function, device->info.id) ||
+                     streq(other->info.mdev_parent, device->info.id)) &&
                     !(tenant && streq(other->lease->tenant->name, tenant)))
                         return other;
         return NULL;
@@ -372,6 +380,8 @@ static int check_isolation(Broker *broker, const AcquirePlan *plan, const Device
         HostIsolation host = {};
 
         broker->host->ops->isolation(broker->host, &host);
+        if (!device_needs_group(device))
+                return 0;
         if (!device->group && host.iommu[0])
                 return refuse(
                         refusal, RESULT_GROUP_NOT_VIABLE,
@@ -423,22 +433,23 @@ static int check_machine(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 r = check_isolation(broker, plan, device, refusal);
                 if (r != 0)
                         return r;
-                if (!group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
+                if (device->group &&
+                    !group_viable(device->group, plan->devices, plan->n_devices, blockers, sizeof(blockers)))
                         return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                                       "Group %d of device %s is not viable: %s. Bind these to a VFIO driver "
                                       "or to none.",
                                       device->group->number, id, blockers);
-                if (!driver_of(device, broker->policy)[0])
+                if (!device->made && !driver_of(device, broker->policy)[0])
                         return refuse(refusal, RESULT_DRIVER_BIND_FAILED,
                                       "No VFIO driver is known for device %s on bus %s; [device id:%s] can "
                                       "name one.",
                                       id, device->info.bus, id);
                 if (broker_leased_function(broker, device,
                                            device->info.driver_is_vfio ? plan->tenant->name : NULL))
-                        return refuse(
-                                refusal, RESULT_DEVICE_TAKEN,
-                                "Device %s cannot be given away while a virtual function of it is in use.",
-                                id);
+                        return refuse(refusal, RESULT_DEVICE_TAKEN,
+                                      "Device %s cannot be given away while a virtual function or mdev of "
+                                      "it is in use.",
+                                      id);
                 r = functions_check_driver(broker, device, refusal);
                 if (r != 0)
                         return r;
@@ -478,9 +489,16 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
         (void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(device, policy));
 }
 
+void plan_done(AcquirePlan *plan)
+{
+        mdev_drop_planned(plan->devices, plan->n_devices);
+        plan->n_devices = 0;
+}
+
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal)
 {
-        AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
+        _cleanup_(plan_done) AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
+        size_t n_made = 0;
         const Container *container;
         Selection selection;
         Verdict verdict;
@@ -541,17 +559,22 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         plan.job.join = container && container_in_use(broker, container, NULL);
         for (size_t i = 0; i < plan.n_devices; i++) {
                 plan_job_device(plan.devices[i], broker->policy, plan.tenant->reset, plan.job.devices + i);
-                if (plan.backend == POLICY_BACKEND_GROUP && plan.job.join)
+                if (plan.devices[i]->made)
+                        n_made++; /* its group is known once it is made */
+                else if (plan.backend == POLICY_BACKEND_GROUP && plan.job.join)
                         job_group(&plan.job, plan.devices[i]->info.group)->fd =
                                 container_group_fd(container, plan.devices[i]->info.group);
                 else if (plan.backend == POLICY_BACKEND_GROUP)
                         (void)job_group(&plan.job, plan.devices[i]->info.group);
         }
-        if (1 + plan.job.n_groups + plan.n_devices > JOB_DEVICES_MAX + 1)
+        if (plan.backend != POLICY_BACKEND_GROUP)
+                n_made = 0;
+        if (1 + plan.job.n_groups + n_made + plan.n_devices > JOB_DEVICES_MAX + 1)
                 return refuse(refusal, RESULT_LIMITS_EXCEEDED,
                               "%zu devices in %zu groups are more file descriptors than fit in one message "
                               "(%d). Ask for them in several calls, with one container.",
-                              plan.n_devices, plan.job.n_groups, JOB_DEVICES_MAX + 1);
+                              plan.n_devices, plan.job.n_groups + n_made, JOB_DEVICES_MAX + 1);
         *ret = plan;
+        plan.n_devices = 0; /* its mdevs are the caller's */
         return 0;
 }

@@ -22,8 +22,11 @@ typedef struct AcquirePlan {
         char rule[REFUSAL_TEXT_MAX]; /* which rule allows it */
 } AcquirePlan;
 
-/* 0, a positive Result with `refusal`, or a negative errno. */
+/* 0, a positive Result with `refusal`, or a negative errno. plan_done() afterwards, where it is 0. */
 int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret, Refusal *refusal);
+
+/* Frees the mdevs that were to be made, unless they are in the table now (and n_devices is 0). */
+void plan_done(AcquirePlan *plan);
 
 /* The refusal that policy's word stands for; 0 where it allows. */
 int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal);
@@ -42,7 +45,7 @@ void plan_job_device(const Device *device, const Policy *policy, PolicyReset res
 /* Whether the device can be reset alone: by its function, or by a bus that nothing else is on. */
 bool broker_can_reset(Broker *broker, const Device *device);
 
-/* A virtual function of the device that a lease holds, or NULL. The physical function must not change its driver
- * then: many a driver takes its virtual functions with it, which would wait for whoever has them, and on a VFIO driver it
- * has power over them. `tenant`: whose leases do not count where the driver stays, or NULL. */
+/* A virtual function or mdev of the device that a lease holds, or NULL. The physical function must not change its driver
+ * then: many a driver takes its virtual functions with it, and each its mdevs, which would wait for whoever has them, and
+ * on a VFIO driver it has power over them. `tenant`: whose leases do not count where the driver stays, or NULL. */
 const Device *broker_leased_function(Broker *broker, const Device *device, const char *tenant);

@@ -17,7 +17,7 @@ void broker_device_put_record(Broker *broker, const Device *device)
 
         if (!broker->store)
                 return;
-        if (device->state != DEVICE_QUARANTINED && !device->prior_known) {
+        if (device->state != DEVICE_QUARANTINED && !device->prior_known && !device->only_for[0]) {
                 broker->store->device_drop(broker->store_userdata, device->info.id);
                 return;
         }
@@ -53,11 +53,20 @@ void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset 
                 memcpy(ret->driver, device->info.driver, sizeof(ret->driver));
         ret->prove = true;
         ret->reset = reset != POLICY_RESET_NONE;
+        ret->remove = device->made;
         if (!restore || !device->prior_known)
                 return;
         (void)snprintf(ret->restore, sizeof(ret->restore), "%s",
                        device->prior_driver[0] ? device->prior_driver : "-");
         memcpy(ret->restore_override, device->prior_override, sizeof(ret->restore_override));
+}
+
+/* An mdev can be unbound once only, so that the second part of the proof cannot be had of one that is to stay: a cdev that
+ * was opened and never bound may be left (host/job-proof.c). So it stays with the tenant that got cdevs of it. */
+static void keep_for(const Lease *lease, Device *device)
+{
+        if (lease && lease->backend == POLICY_BACKEND_IOMMUFD && streq(device->info.bus, "mdev"))
+                (void)snprintf(device->only_for, sizeof(device->only_for), "%s", lease->tenant->name);
 }
 
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
@@ -67,6 +76,14 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
 
         if (device->state == DEVICE_GONE)
                 return true;
+        if (row->removed) {
+                (void)device_set_state(device, DEVICE_GONE, "removed after its lease");
+                if (broker->store)
+                        broker->store->device_drop(broker->store_userdata, device->info.id);
+                broker_event(broker, EVENT_RECLAIMED, lease, device, "removed",
+                             "Device %s is free and was removed", device->info.id);
+                return true;
+        }
         if (result->error != 0) {
                 broker_device_quarantine(broker, lease, device,
                                          "the worker that was to prove it free failed: %s (%s)",
@@ -98,6 +115,7 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
 
         device->proven = row->driver_known && row->driver_is_vfio;
         device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
+        keep_for(lease, device);
         if (!device->info.driver_is_vfio) {
                 device->prior_known = false;
                 device->prior_driver[0] = 0;

@@ -22,6 +22,8 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
                 memcpy(device->prior_driver, record->prior_driver, sizeof(device->prior_driver));
                 memcpy(device->prior_override, record->prior_override, sizeof(device->prior_override));
         }
+        device->made = record->made;
+        memcpy(device->only_for, record->only_for, sizeof(device->only_for));
         if (record->quarantined && !device->lease)
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s", record->reason);
         return 0;
@@ -157,6 +159,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                         continue;
                 device->proven = false;
                 device->clean = false;
+                device->made |= record->devices[i].made;
                 device->prior_known = record->devices[i].prior_known;
                 memcpy(device->prior_driver, record->devices[i].prior_driver, sizeof(device->prior_driver));
                 memcpy(device->prior_override, record->devices[i].prior_override,

@@ -4,6 +4,7 @@
  * same call names. A pool's devices are then chosen by what policy/decide.c says of each alone; sums and the machine
  * (quotas, drivers, viability) are for the plan to check of all together. Event loop only. */
 
+#include "daemon/core/mdev.h"
 #include "daemon/core/plan.h"
 #include "daemon/core/select.h"
 
@@ -15,6 +16,17 @@ typedef struct Choice {
         Device *devices[JOB_DEVICES_MAX];
         size_t n_devices;
 } Choice;
+
+/* Those of a call, one for each argument. */
+typedef struct Choices {
+        Choice items[JOB_DEVICES_MAX];
+} Choices;
+
+static void choices_done(Choices *choices)
+{
+        for (size_t i = 0; i < ELEMENTSOF(choices->items); i++)
+                mdev_drop_planned(choices->items[i].devices, choices->items[i].n_devices);
+}
 
 static bool has_prefix(const char *s, const char *prefix)
 {
@@ -173,11 +185,104 @@ static int parse_pool(Broker *broker, const char *argument, const PolicyPool **r
         return 0;
 }
 
+/* What a look through a pool found. */
+typedef struct Census {
+        size_t n_usable; /* that the tenant may use: */
+        size_t n_free, n_taken;
+        Refusal denied, other;    /* the first of each; code RESULT_OK for none */
+        char type[MDEV_TYPE_MAX]; /* of mdev that can be made for the pool, but too few; "" for none */
+} Census;
+
+/* Counts the device. 1 where it is free, 0 where it is not, or a negative errno. */
+static int weigh(Broker *broker, const PolicyTenant *tenant, const Device *device, const Choice *choices,
+                 size_t n_choices, Census *census)
+{
+        Refusal why;
+        int r = check_candidate(broker, tenant, device, &why);
+
+        if (r < 0)
+                return r;
+        if (r == RESULT_DENIED_BY_POLICY) {
+                if (census->denied.code == RESULT_OK)
+                        census->denied = why;
+                return 0;
+        }
+        census->n_usable++;
+        if (r == RESULT_DEVICE_TAKEN || (r == 0 && is_chosen(choices, n_choices, device)))
+                census->n_taken++;
+        else if (r == 0)
+                census->n_free++;
+        else if (census->other.code == RESULT_OK)
+                census->other = why;
+        return r == 0 && !is_chosen(choices, n_choices, device);
+}
+
+/* How many mdevs of that type and parent the call has chosen to make already. */
+static unsigned count_made(const Choice *choices, size_t n_choices, const MdevType *type)
+{
+        unsigned n = 0;
+
+        for (size_t i = 0; i < n_choices; i++)
+                for (size_t k = 0; k < choices[i].n_devices; k++) {
+                        const Device *device = choices[i].devices[k];
+
+                        n += device->made && streq(device->info.mdev_type, type->type) &&
+                             streq(device->info.mdev_parent, type->parent);
+                }
+        return n;
+}
+
+/* One more of that type, where the pool has such made, the tenant may use it, and one is left. 1, 0 or a negative
+ * errno. */
+static int make_one(Broker *broker, const PolicyTenant *tenant, const PolicyPool *pool, const MdevType *type,
+                    const Choice *choices, size_t n_choices, Choice *ret, Census *census)
+{
+        Device *device = mdev_new(broker, type);
+        DeviceFacts facts;
+        Refusal why;
+        int r;
+
+        if (!device)
+                return -ENOMEM;
+        facts = device_facts(device);
+        r = mdev_pool_makes(pool, &facts) ? check_candidate(broker, tenant, device, &why)
+                                          : RESULT_NO_SUCH_DEVICE;
+        if (r == RESULT_DENIED_BY_POLICY && census->denied.code == RESULT_OK)
+                census->denied = why;
+        if (r == 0 && count_made(choices, n_choices, type) < type->available) {
+                ret->devices[ret->n_devices++] = device;
+                return 1;
+        }
+        if (r == 0 && !census->type[0])
+                memcpy(census->type, type->type, sizeof(census->type));
+        device_free(device);
+        return r < 0 ? r : 0;
+}
+
+/* Where too few are free: new ones, of the types that the pool names. `ret` is one of the choices. */
+static int make_of_pool(Broker *broker, const PolicyTenant *tenant, const PolicyPool *pool, unsigned count,
+                        const Choice *choices, size_t n_choices, Choice *ret, Census *census)
+{
+        _cleanup_free_ MdevType *types = NULL;
+        size_t n_types = 0;
+        int r = 0;
+
+        if (ret->n_devices >= count || !mdev_pool_names_types(pool))
+                return 0;
+        r = broker->host->ops->mdev_types(broker->host, &types, &n_types);
+        for (size_t i = 0; r >= 0 && i < n_types; i++)
+                do
+                        r = ret->n_devices < count ? make_one(broker, tenant, pool, types + i, choices,
+                                                              n_choices, ret, census)
+                                                   : 0;
+                while (r > 0);
+        return r;
+}
+
 static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char *argument, Choice *choices,
                           size_t n_choices, Choice *ret, Refusal *refusal)
 {
-        size_t n_usable = 0, n_free = 0, n_taken = 0;
-        Refusal denied = {}, other = {};
+        Census census = {};
         const PolicyPool *pool = NULL;
         unsigned count = 0;
         int r;
@@ -188,53 +293,48 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char
 
         for (Device *device = broker->devices; device; device = device->hh.next) {
                 DeviceFacts facts = device_facts(device);
-                Refusal why;
 
-                if (device->state == DEVICE_GONE || device->info.bridge || !device->group ||
+                if (device->state == DEVICE_GONE || device->info.bridge ||
+                    (!device->group && device_needs_group(device)) ||
                     !selector_list_find(&pool->devices, &facts))
                         continue;
-                r = check_candidate(broker, tenant, device, &why);
+                r = weigh(broker, tenant, device, choices, n_choices, &census);
                 if (r < 0)
                         return r;
-                if (r == RESULT_DENIED_BY_POLICY && denied.code == RESULT_OK)
-                        denied = why;
-                if (r == RESULT_DENIED_BY_POLICY)
-                        continue;
-                n_usable++;
-                if (r == RESULT_DEVICE_TAKEN || (r == 0 && is_chosen(choices, n_choices, device))) {
-                        n_taken++;
-                } else if (r == 0) {
-                        n_free++;
+                if (r > 0)
                         insert_sorted(ret, count, device);
-                } else if (other.code == RESULT_OK) {
-                        other = why;
-                }
         }
-        if (n_free >= count)
+        r = make_of_pool(broker, tenant, pool, count, choices, n_choices, ret, &census);
+        if (r < 0)
+                return r;
+        if (ret->n_devices >= count)
                 return 0;
 
-        if (n_usable == 0 && denied.code != RESULT_OK)
-                return refuse(refusal, denied.code, "Pool %s has nothing for tenant %s: %s", pool->name,
-                              tenant->name, denied.text);
-        if (n_usable == 0)
+        if (census.n_usable == 0 && census.denied.code != RESULT_OK)
+                return refuse(refusal, census.denied.code, "Pool %s has nothing for tenant %s: %s",
+                              pool->name, tenant->name, census.denied.text);
+        if (census.n_usable == 0 && census.type[0] == 0)
                 return refuse(refusal, RESULT_NO_SUCH_DEVICE, "No device in the machine is of pool %s.",
                               pool->name);
-        if (n_taken == 0 && other.code != RESULT_OK)
-                return refuse(refusal, other.code, "Pool %s: %s", pool->name, other.text);
+        if (census.n_taken == 0 && census.other.code != RESULT_OK)
+                return refuse(refusal, census.other.code, "Pool %s: %s", pool->name, census.other.text);
         return refuse(refusal, RESULT_DEVICE_TAKEN,
-                      "Pool %s: %u asked for; of the %zu devices that tenant %s may use %zu %s free.",
-                      pool->name, count, n_usable, tenant->name, n_free, n_free == 1 ? "is" : "are");
+                      "Pool %s: %u asked for; of the %zu devices that tenant %s may use %zu %s free%s%s.",
+                      pool->name, count, census.n_usable, tenant->name, census.n_free,
+                      census.n_free == 1 ? "is" : "are",
+                      census.type[0] ? ", and no more can be made of type " : "", census.type);
 }
 
 int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const *arguments,
                    size_t n_arguments, Selection *ret, Refusal *refusal)
 {
-        Choice choices[JOB_DEVICES_MAX] = {};
+        _cleanup_(choices_done) Choices all = {};
+        Choice *choices = all.items;
         Selection selection = {};
         size_t n = 0;
         int r;
 
-        if (n_arguments > ELEMENTSOF(choices))
+        if (n_arguments > ELEMENTSOF(all.items))
                 return refuse_too_many(n_arguments, refusal);
 
         for (size_t i = 0; i < n_arguments; i++) {
@@ -267,6 +367,7 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const
                 memcpy(selection.devices + selection.n_devices, choices[i].devices,
                        choices[i].n_devices * sizeof(choices[i].devices[0]));
                 selection.n_devices += choices[i].n_devices;
+                choices[i].n_devices = 0; /* the caller's */
         }
         *ret = selection;
         return 0;

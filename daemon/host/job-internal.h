@@ -42,6 +42,11 @@ int job_trial_bind(const JobDevice *device, JobDeviceResult *row, int context, b
 /* job-proof.c: VFIO_DEVICE_RESET of a device that is open and bound, its outcome into the row. */
 void job_reset_open(int device_fd, const JobDevice *device, JobDeviceResult *row);
 
+/* job-mdev.c: makes the mdevs of a MAKE job, all or none; removes one that must not be in use, which is its proof of
+ * freedom too. */
+void job_run_make(const Job *job, JobResult *result);
+int job_remove_mdev(const Job *job, const JobDevice *device, JobDeviceResult *row, JobResult *result);
+
 /* job-open.c: the group's file, in the container, which has its IOMMU type; the failure into the row. */
 int job_open_group(int number, int container, JobDeviceResult *row, int *ret_fd);
 

@@ -19,6 +19,7 @@
 
 #include <time.h>
 
+#include "daemon/host/bus-table.h"
 #include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/iommufd.h"
@@ -145,16 +146,24 @@ int job_ask_politely(const JobDevice *device, unsigned backend, JobDeviceResult 
         return r == -EBUSY ? job_fail(row, STEP_PROVE_FREE, r) : 0;
 }
 
-/* Both parts of the proof. The device is on its VFIO driver before and after. Without cdevs no file can be open that the
+/* Both parts of the proof. The device is on its VFIO driver before and after. Of a device that cannot be bound again there
+ * is the first part only (the core keeps such a one with its tenant). Without cdevs no file can be open that the
  * group's does not know of, and the first part says it all. */
 static int prove_free(const JobDevice *device, unsigned backend, JobDeviceResult *row, JobResult *result)
 {
+        const BusFacts *facts = bus_facts(device->bus);
         bool has_cdev = vfio_has_cdev(device->bus, job_device_name(device));
         uint64_t start = job_now_usec();
         int r;
 
         r = job_ask_politely(device, backend, row);
-        if (r == 0 || (r > 0 && has_cdev)) {
+        if (facts && facts->ready) {
+                if (r == 0) {
+                        (void)snprintf(row->text, sizeof(row->text),
+                                       "it has neither a cdev nor a VFIO group");
+                        r = job_fail(row, STEP_PROVE_FREE, -EOPNOTSUPP);
+                }
+        } else if (r == 0 || (r > 0 && has_cdev)) {
                 r = driver_rebind(device->bus, job_device_name(device), device->driver, row->text);
                 if (r < 0)
                         job_fail(row, STEP_BIND_DRIVER, r);

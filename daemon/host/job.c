@@ -117,6 +117,10 @@ static void run_reclaim(const Job *job, JobResult *result)
                 const JobDevice *device = job->devices + i;
                 JobDeviceResult *row = result->devices + i;
 
+                if (device->remove) {
+                        (void)job_remove_mdev(job, device, row, result);
+                        continue;
+                }
                 if (job_read_driver(device, row, true) < 0)
                         continue;
                 if (row->driver_before_is_vfio)
@@ -127,7 +131,8 @@ static void run_reclaim(const Job *job, JobResult *result)
         }
         restore_drivers(job, result);
         for (size_t i = 0; i < job->n_devices; i++)
-                (void)job_read_driver(job->devices + i, result->devices + i, false);
+                if (!result->devices[i].removed)
+                        (void)job_read_driver(job->devices + i, result->devices + i, false);
 }
 
 /* An administrator's bind or unbind. A device that is in use is refused, since its unbind would wait. */
@@ -173,6 +178,7 @@ void job_run(const Job *job, JobResult *ret)
         case JOB_BIND:
         case JOB_UNBIND: run_rebind(job, ret); break;
         case JOB_FUNCTIONS: job_run_functions(job, ret); break;
+        case JOB_MAKE: job_run_make(job, ret); break;
         case _JOB_KIND_MAX: ret->error = EINVAL; break;
         }
 }

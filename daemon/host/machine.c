@@ -13,6 +13,7 @@
 #include "daemon/host/iommufd.h"
 #include "daemon/host/isolation.h"
 #include "daemon/host/machine.h"
+#include "daemon/host/mdev.h"
 #include "daemon/host/process.h"
 #include "daemon/host/usage.h"
 #include "daemon/host/worker.h"
@@ -242,6 +243,11 @@ static void machine_isolation(Host *host, HostIsolation *ret)
         *ret = machine->isolation;
 }
 
+static int machine_mdev_types(Host *host, MdevType **ret, size_t *ret_n)
+{
+        return mdev_types_read(ret, ret_n);
+}
+
 static const HostOps machine_ops = {
         .job_start = machine_job_start,
         .job_disown = machine_job_disown,
@@ -263,6 +269,7 @@ static const HostOps machine_ops = {
         .random = machine_random,
         .backends = machine_backends,
         .isolation = machine_isolation,
+        .mdev_types = machine_mdev_types,
         .context_open = machine_context_open,
 };
 

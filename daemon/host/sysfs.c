@@ -186,6 +186,7 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
         read_link(info->path, "mdev_type", info->mdev_type, sizeof(info->mdev_type));
         if (sd_device_get_parent(device, &parent) < 0 || sd_device_get_sysname(parent, &name) < 0)
                 return;
+        copy_string(info->mdev_parent, sizeof(info->mdev_parent), name);
         info->numa_node = (int)read_number(parent, "numa_node", (uint64_t)-1);
         if (sd_device_get_sysattr_value(device, "mdev_type/name", &type) < 0)
                 type = info->mdev_type;

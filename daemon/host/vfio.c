@@ -73,6 +73,19 @@ bool vfio_has_cdev(const char *bus, const char *name)
         return find_cdev(bus, name, node, &dev) >= 0;
 }
 
+int vfio_group_number(const char *bus, const char *name)
+{
+        char path[PATH_MAX], target[PATH_MAX];
+        const char *slash;
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", bus, name);
+        n = readlink(path, target, sizeof(target) - 1);
+        target[n < 0 ? 0 : n] = 0;
+        slash = strrchr(target, '/');
+        return slash ? atoi(slash + 1) : -1;
+}
+
 int vfio_device_bind_iommufd(int device_fd, int iommufd)
 {
         struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommufd };

@@ -14,6 +14,9 @@ int vfio_open_cdev(const char *bus, const char *name, int *ret_fd);
 /* Whether it has one: the kernel offers them, and it is on a VFIO driver. */
 bool vfio_has_cdev(const char *bus, const char *name);
 
+/* Its IOMMU group, -1 for none. */
+int vfio_group_number(const char *bus, const char *name);
+
 int vfio_device_bind_iommufd(int device_fd, int iommufd);
 int vfio_device_get_info(int device_fd, uint32_t *ret_flags); /* needs a bind before */
 int vfio_device_reset(int device_fd);

@@ -165,6 +165,7 @@ static int write_lease(FILE *file, const void *object)
                         return r;
                 put_number(file, "prior-known", device->prior_known);
                 put_number(file, "took", lease->took[i]);
+                put_number(file, "made", device->made);
         }
         return 0;
 }
@@ -185,7 +186,8 @@ static int write_device(FILE *file, const void *object)
                 return r;
         put_number(file, "prior-known", device->prior_known);
         put_number(file, "quarantined", device->state == DEVICE_QUARANTINED);
-        return 0;
+        put_number(file, "made", device->made);
+        return put_string(file, "only-for", device->only_for);
 }
 
 static int store_lease_put(void *userdata, const Lease *lease)
@@ -316,6 +318,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                            sizeof(lease.devices[i].prior_override), &r);
                 lease.devices[i].prior_known = get_number(record, section, "prior-known", 1, &r);
                 lease.devices[i].took = get_number(record, section, "took", 1, &r);
+                lease.devices[i].made = get_number(record, section, "made", 1, &r);
                 lease.n_devices++;
         }
         if (r >= 0)
@@ -335,6 +338,8 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
         device.prior_known = get_number(record, "record", "prior-known", 1, &r);
         device.quarantined = get_number(record, "record", "quarantined", 1, &r);
+        device.made = get_number(record, "record", "made", 1, &r);
+        get_string(record, "record", "only-for", device.only_for, sizeof(device.only_for), &r);
         if (r >= 0)
                 *ret = device;
         return r;

@@ -223,6 +223,9 @@ lab_reset() {
                 echo "$id" >/sys/bus/pci/drivers/vfio-pci/unbind
                 echo "$id" >/sys/bus/pci/drivers_probe
         done
+        for device in /sys/bus/mdev/devices/*; do
+                [[ ! -e $device/remove ]] || echo 1 >"$device/remove"
+        done
         rm -rf /etc/vfiobroker
         [[ ! -d $shipped ]] || cp -a "$shipped" /etc/vfiobroker
         for snippet in /usr/lib/tmpfiles.d/vfiobroker*.conf; do

@@ -131,6 +131,7 @@ static int store_lease_put(void *userdata, const Lease *lease)
                 memcpy(record->devices[record->n_devices].prior_override, device->prior_override,
                        DRIVER_NAME_MAX);
                 record->devices[record->n_devices].prior_known = device->prior_known;
+                record->devices[record->n_devices].made = device->made;
                 record->devices[record->n_devices++].took = lease->took[i];
         }
         return 0;
@@ -174,6 +175,8 @@ static int store_device_put(void *userdata, const Device *device)
         memcpy(stored->record.prior_driver, device->prior_driver, sizeof(stored->record.prior_driver));
         memcpy(stored->record.prior_override, device->prior_override, sizeof(stored->record.prior_override));
         stored->record.prior_known = device->prior_known;
+        stored->record.made = device->made;
+        memcpy(stored->record.only_for, device->only_for, sizeof(stored->record.only_for));
         stored->record.quarantined = device->state == DEVICE_QUARANTINED;
         memcpy(stored->record.reason, device->state_reason, sizeof(stored->record.reason));
         return 0;
@@ -478,7 +481,7 @@ void core_restart_empty(Core *core)
         Policy *policy = policy_ref(core->broker->policy);
 
         for (Device *d = core->broker->devices; d; d = d->hh.next) {
-                if (d->state == DEVICE_GONE && !d->has_returned)
+                if ((d->state == DEVICE_GONE && !d->has_returned) || (d->made && !d->info.driver_is_vfio))
                         continue;
                 assert_true(n < ELEMENTSOF(devices));
                 memcpy(devices[n].id, d->info.id, sizeof(devices[n].id));
@@ -520,6 +523,14 @@ Device *core_device(Core *core, const char *id, int group, const char *driver)
 {
         DeviceInfo info = fake_host_device_info(core->fake, id, group, driver);
 
+        const FakeDevice *fake = fake_host_device(core->fake, id);
+
+        if (fake->mdev_type[0]) {
+                strcpy(info.bus, "mdev");
+                memcpy(info.mdev_type, fake->mdev_type, sizeof(info.mdev_type));
+                memcpy(info.mdev_parent, fake->mdev_parent, sizeof(info.mdev_parent));
+                info.n_reset_methods = 0;
+        }
         assert_int_equal(broker_device_update(core->broker, &info), 0);
         assert_null(info.path);
         return broker_device(core->broker, id);

@@ -510,7 +510,7 @@ static void test_shipped(_unused_ void **state)
                 { "policy/examples/one-tenant.conf", 1, 0, 0 },
                 { "policy/examples/network-functions.conf", 2, 1, 1 },
                 { "policy/examples/gpus.conf", 1, 1, 1 },
-                { "policy/examples/mediated-devices.conf", 2, 0, 0 },
+                { "policy/examples/mediated-devices.conf", 2, 1, 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(shipped); i++) {
