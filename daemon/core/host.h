@@ -271,7 +271,7 @@ typedef struct HostOps {
         int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);
         int (*memlock_used)(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes);
 
-        /* What the host uses the device for at this moment. -errno where it cannot be told. */
+        /* What the host uses the device for at this moment; it has a path. -errno where it cannot be told. */
         int (*device_usage)(Host *host, const DeviceInfo *info, DeviceUsage *ret);
 
         uint64_t (*mem_total)(Host *host); /* bytes */

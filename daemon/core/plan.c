@@ -352,7 +352,8 @@ int plan_check_usage(Broker *broker, const Device *device, Refusal *refusal)
         DeviceUsage usage = {};
         int r;
 
-        if (device->info.driver_is_vfio)
+        /* An mdev that would be made has no path yet. */
+        if (device->info.driver_is_vfio || !device->info.path)
                 return 0;
         r = broker->host->ops->device_usage(broker->host, &device->info, &usage);
         if (r < 0)

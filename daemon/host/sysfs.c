@@ -106,7 +106,10 @@ static int read_group(DeviceInfo *info)
 
         (void)snprintf(path, sizeof(path), GROUPS_PATH "/%d/name", info->group);
         name = fopen(path, "re");
-        info->noiommu = name && fscanf(name, "%31s", group_name) == 1 && streq(group_name, "vfio-noiommu");
+        /* The groups that VFIO makes for mdevs have that name too, where pages are pinned and no device does DMA
+         * (vfio_noiommu_group_alloc() in drivers/vfio/group.c, Linux 6.12). */
+        info->noiommu = !streq(info->bus, "mdev") && name && fscanf(name, "%31s", group_name) == 1 &&
+                        streq(group_name, "vfio-noiommu");
 
         (void)snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", info->group);
         regions = fopen(path, "re");

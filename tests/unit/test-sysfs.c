@@ -181,6 +181,20 @@ static void run_until(Machine *machine, const unsigned *count, unsigned wanted)
         }
 }
 
+/* As VFIO names the groups that it makes: for devices without an IOMMU, and for mdevs. */
+static void name_group(Machine *machine, int group)
+{
+        FILE *file;
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/name", group);
+        make_folders(machine, path);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs("vfio-noiommu\n", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
 /* --- the tests --- */
 
 static const struct Case {
@@ -224,6 +238,8 @@ static void add_all(Machine *machine)
                     cases[i].attributes);
         make_link(machine, DEVICES "virtual/mtty/mtty/" UUID "/mdev_type",
                   DEVICES "virtual/mtty/mtty/mdev_supported_types/mtty-2");
+        name_group(machine, 2);
+        name_group(machine, 3);
 
         /* Such as the broker has nothing to do with. */
         add(machine, "platform/serial8250", "platform", "serial8250", -1, "");
@@ -267,6 +283,8 @@ static void test_each_bus(void **state)
         assert_int_equal(find(machine, UUID)->numa_node, 1); /* its parent's */
         assert_string_equal(find(machine, UUID)->mdev_type, "mtty-2");
         assert_string_equal(find(machine, "cdx/cdx-00:00")->mdev_type, "");
+        for (size_t i = 0; i < machine->n_infos; i++)
+                assert_int_equal(machine->infos[i].noiommu, streq(machine->infos[i].id, cases[3].id));
 }
 
 /* Events of each bus, one without a row among them: a device that gets a VFIO driver, and one that goes. */
