@@ -90,14 +90,126 @@ static bool is_printable_name(const char *name)
         return true;
 }
 
-void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *wanted, Verdict *ret_verdict)
+/* A string from outside, for a text: what does not print, or is not ASCII, becomes '?'. */
+#define NAME_SHOWN_MAX 128U
+static const char *shown(const char *s, char buffer[static NAME_SHOWN_MAX])
+{
+        size_t n = 0;
+
+        for (; s[n] && n < NAME_SHOWN_MAX - 1; n++)
+                buffer[n] = (char)(s[n] < ' ' || s[n] >= 0x7f ? '?' : s[n]);
+        buffer[n] = '\0';
+        return buffer;
+}
+
+/* --- the path, for people --- */
+
+static _printf_(5, 6) void tell(const DecideTrace *trace, const char *name, const char *about, bool passed,
+                                const char *format, ...)
+{
+        char text[VERDICT_TEXT_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        trace->step(trace->userdata,
+                    &(DecideStep){ .name = name, .about = about, .passed = passed, .text = text });
+}
+
+/* A text that grows in a buffer, and is cut where that is full. */
+typedef struct Text {
+        char s[VERDICT_TEXT_MAX];
+        size_t n;
+} Text;
+
+static _printf_(2, 3) void append(Text *text, const char *format, ...)
+{
+        va_list ap;
+
+        if (text->n >= sizeof(text->s))
+                return;
+        va_start(ap, format);
+        text->n += (size_t)vsnprintf(text->s + text->n, sizeof(text->s) - text->n, format, ap);
+        va_end(ap);
+}
+
+/* What the caller is, of that which the key asks for. */
+static void append_actual(Text *text, TenantMatchKey key, const CallerFacts *caller)
+{
+        const char *const strings[_TENANT_MATCH_MAX] = {
+                [TENANT_MATCH_UNIT] = caller->unit,
+                [TENANT_MATCH_SLICE] = caller->slice,
+                [TENANT_MATCH_MACHINE] = caller->machine,
+                [TENANT_MATCH_LABEL] = caller->label,
+        };
+        const char *name = tenant_match_key_to_string(key) + strlen("match-");
+        char buffer[NAME_SHOWN_MAX];
+
+        if (key == TENANT_MATCH_USER)
+                append(text, "uid %u", caller->uid);
+        else if (key == TENANT_MATCH_GROUP) {
+                append(text, "gid");
+                for (size_t i = 0; i < caller->n_gids; i++)
+                        append(text, " %u", caller->gids[i]);
+                if (caller->n_gids == 0)
+                        append(text, " unknown");
+        } else if (strings[key])
+                append(text, "%s %s", name, shown(strings[key], buffer));
+        else
+                append(text, "no %s", name);
+}
+
+static void tell_identity(const DecideTrace *trace, const CallerFacts *caller)
+{
+        Text text = {};
+
+        for (unsigned key = 0; key < _TENANT_MATCH_MAX; key++) {
+                append(&text, "%s", key > 0 ? ", " : "");
+                append_actual(&text, (TenantMatchKey)key, caller);
+        }
+        tell(trace, "identity", "", true, "%s", text.s);
+}
+
+/* Whether the tenant is the caller, and by which keys, or by which it is not. */
+static void tell_tenant(const DecideTrace *trace, const PolicyTenant *tenant, const CallerFacts *caller)
+{
+        TenantMatchKey failed = _TENANT_MATCH_MAX;
+        bool is = tenant_match(&tenant->match, caller, &failed);
+        char where[WHERE_MAX];
+        Text text = {};
+
+        for (unsigned key = 0; key < _TENANT_MATCH_MAX; key++) {
+                const TenantMatchValues *values = tenant->match.keys + key;
+
+                if (!tenant_match_key_is_set(values) || (!is && key != failed))
+                        continue;
+                append(&text, "%s%s = %.100s%s", text.n > 0 ? "; " : "",
+                       tenant_match_key_to_string((TenantMatchKey)key), strempty(values->text),
+                       at(values->where, where));
+        }
+        if (!is) {
+                append(&text, " does not hold: ");
+                append_actual(&text, failed, caller);
+        }
+        tell(trace, "tenant", tenant->name, is, "%s", text.s);
+}
+
+void decide_tenant_traced(const Policy *policy, const CallerFacts *caller, const char *wanted,
+                          const DecideTrace *trace, Verdict *ret_verdict)
 {
         const PolicyTenant *match = NULL;
-        char names[256] = "", where[WHERE_MAX];
-        size_t n_matches = 0, n = 0;
+        char where[WHERE_MAX], buffer[NAME_SHOWN_MAX];
+        Text names = {};
+        size_t n_matches = 0;
+
+        if (trace)
+                tell_identity(trace, caller);
 
         if (wanted && *wanted) {
                 match = policy_tenant_by_name(policy, wanted);
+                if (trace && match)
+                        tell_tenant(trace, match, caller);
                 if (match && decide_caller_matches(match, caller))
                         verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s",
                                     match->name, at(match->where, where));
@@ -112,26 +224,31 @@ void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *
         for (size_t i = 0; i < policy->n_tenants; i++) {
                 const PolicyTenant *tenant = policy->tenants + i;
 
+                if (trace)
+                        tell_tenant(trace, tenant, caller);
                 if (!decide_caller_matches(tenant, caller))
                         continue;
                 match = tenant;
-                if (n < sizeof(names))
-                        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
-                                              n_matches > 0 ? ", " : "", tenant->name);
+                if (names.n < 256)
+                        append(&names, "%s%s", n_matches > 0 ? ", " : "", tenant->name);
                 n_matches++;
         }
 
         if (n_matches == 0)
-                verdict_set(ret_verdict, VERDICT_NO_TENANT, NULL,
-                            "the policy maps uid %u%s%.128s to no tenant", caller->uid,
-                            caller->unit ? " in " : "", strempty(caller->unit));
+                verdict_set(ret_verdict, VERDICT_NO_TENANT, NULL, "the policy maps uid %u%s%s to no tenant",
+                            caller->uid, caller->unit ? " in " : "", shown(strempty(caller->unit), buffer));
         else if (n_matches > 1)
                 verdict_set(ret_verdict, VERDICT_AMBIGUOUS_TENANT, NULL,
-                            "uid %u is %zu tenants: %s%s; say which with the option tenant", caller->uid,
-                            n_matches, names, n < sizeof(names) ? "" : "...");
+                            "uid %u is %zu tenants: %.256s%s; say which with the option tenant", caller->uid,
+                            n_matches, names.s, names.n <= 256 ? "" : "...");
         else
                 verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s", match->name,
                             at(match->where, where));
+}
+
+void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *wanted, Verdict *ret_verdict)
+{
+        decide_tenant_traced(policy, caller, wanted, NULL, ret_verdict);
 }
 
 void decide_selector(_unused_ const Policy *policy, const PolicyTenant *tenant, const DeviceFacts *device,
@@ -155,41 +272,66 @@ void decide_selector(_unused_ const Policy *policy, const PolicyTenant *tenant, 
                             allow->text, at(allow->where, where));
 }
 
-/* The steps that look at one device. Each returns true where it refused. */
+/* --- the steps --- */
 
-static bool step_selector(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+/* One step at work. A step refuses, or lets pass; why it lets pass is put into words only where somebody listens. */
+typedef struct Step {
+        const DecideRequest *request;
+        const DecideDevice *device; /* NULL in a step that looks at the whole request */
+        bool told;
+        Verdict verdict;
+} Step;
+
+#define refuse_step(step, code, ...)                                                                        \
+        (verdict_set(&(step)->verdict, code, (step)->request->tenant, __VA_ARGS__), true)
+#define pass_step(step, ...)                                                                                \
+        ((step)->told                                                                                       \
+                 ? verdict_set(&(step)->verdict, VERDICT_ALLOWED, (step)->request->tenant, __VA_ARGS__)     \
+                 : (void)0,                                                                                 \
+         false)
+
+/* Each returns true where it refused. */
+
+static bool step_selector(Step *step)
 {
-        decide_selector(request->policy, request->tenant, device->facts, verdict);
-        return verdict->code != VERDICT_ALLOWED;
+        decide_selector(step->request->policy, step->request->tenant, step->device->facts, &step->verdict);
+        return step->verdict.code != VERDICT_ALLOWED;
 }
 
-static bool is_other(const DecideRequest *request, const char *tenant)
+static bool is_other(const Step *step, const char *tenant)
 {
-        return tenant && !streq(tenant, request->tenant->name);
+        return tenant && !streq(tenant, step->request->tenant->name);
 }
 
-static bool step_group(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+static bool step_group(Step *step)
 {
-        if (!is_other(request, device->group_tenant))
-                return false;
-        verdict_set(verdict, VERDICT_GROUP_SPLIT, request->tenant,
-                    "tenant %s cannot have %.64s now: another tenant uses its IOMMU group %d, and a group "
-                    "belongs to one "
-                    "tenant at a time",
-                    request->tenant->name, device->facts->id, device->facts->group);
-        return true;
+        const DecideDevice *device = step->device;
+
+        if (is_other(step, device->group_tenant))
+                return refuse_step(step, VERDICT_GROUP_SPLIT,
+                                   "tenant %s cannot have %.64s now: another tenant uses its IOMMU group "
+                                   "%d, and a group belongs to one tenant at a time",
+                                   step->request->tenant->name, device->facts->id, device->facts->group);
+        if (device->facts->group < 0)
+                return pass_step(step, "it has no IOMMU group");
+        return pass_step(step, "%s its IOMMU group %d",
+                         device->group_tenant ? "the tenant itself uses" : "nobody else uses",
+                         device->facts->group);
 }
 
-static bool step_reset_set(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+static bool step_reset_set(Step *step)
 {
-        if (device->facts->flr || !is_other(request, device->reset_set_tenant))
-                return false;
-        verdict_set(verdict, VERDICT_RESET_SPLIT, request->tenant,
-                    "tenant %s cannot have %.64s now: another tenant uses a device that is reset together "
-                    "with it, and it "
-                    "has no reset of its own",
-                    request->tenant->name, device->facts->id);
-        return true;
+        const DecideDevice *device = step->device;
+
+        if (device->facts->flr)
+                return pass_step(step, "it has a reset of its own");
+        if (is_other(step, device->reset_set_tenant))
+                return refuse_step(step, VERDICT_RESET_SPLIT,
+                                   "tenant %s cannot have %.64s now: another tenant uses a device that is "
+                                   "reset together with it, and it has no reset of its own",
+                                   step->request->tenant->name, device->facts->id);
+        return pass_step(step, "%s what is reset together with it",
+                         device->reset_set_tenant ? "the tenant itself uses" : "nobody else uses");
 }
 
 /* Does the request itself ask for the physical function? */
@@ -201,89 +343,125 @@ static bool asks_for(const DecideRequest *request, const char *id)
         return false;
 }
 
-static bool step_virtual_function(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+static bool step_virtual_function(Step *step)
 {
+        const DecideDevice *device = step->device;
         const char *pf = device->facts->physical_function;
 
-        if (!pf || !device->pf_on_vfio)
-                return false;
-        if (device->pf_tenant ? !is_other(request, device->pf_tenant) : asks_for(request, pf))
-                return false;
-
-        verdict_set(verdict, VERDICT_VF_OF_FOREIGN_PF, request->tenant,
-                    "tenant %s cannot have %.64s: its physical function %.64s is on a VFIO driver, so only "
-                    "the tenant that "
-                    "holds that one may use it",
-                    request->tenant->name, device->facts->id, pf);
-        return true;
+        if (!pf)
+                return pass_step(step, "it is no virtual function");
+        if (!device->pf_on_vfio)
+                return pass_step(step, "its physical function %.64s is on no VFIO driver", pf);
+        if (device->pf_tenant ? !is_other(step, device->pf_tenant) : asks_for(step->request, pf))
+                return pass_step(step, "the tenant %s its physical function %.64s",
+                                 device->pf_tenant ? "has" : "asks for", pf);
+        return refuse_step(
+                step, VERDICT_VF_OF_FOREIGN_PF,
+                "tenant %s cannot have %.64s: its physical function %.64s is on a VFIO driver, so "
+                "only the tenant that holds that one may use it",
+                step->request->tenant->name, device->facts->id, pf);
 }
 
-static bool step_isolation(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+static bool step_isolation(Step *step)
 {
-        const PolicyBroker *broker = &request->policy->broker;
+        const PolicyBroker *broker = &step->request->policy->broker;
+        const DecideDevice *device = step->device;
         char where[WHERE_MAX];
 
         if (device->noiommu && !broker->noiommu)
-                verdict_set(verdict, VERDICT_NOIOMMU, request->tenant,
-                            "%.64s has no IOMMU, and [broker] says noiommu = no%s", device->facts->id,
-                            at(broker->noiommu_where, where));
-        else if (!device->noiommu && !device->msi_isolated && !broker->unsafe_interrupts)
-                verdict_set(verdict, VERDICT_UNSAFE_INTERRUPTS, request->tenant,
-                            "the interrupts of %.64s are not isolated, and [broker] says unsafe-interrupts "
-                            "= no%s",
-                            device->facts->id, at(broker->unsafe_interrupts_where, where));
-        else
-                return false;
-        return true;
+                return refuse_step(step, VERDICT_NOIOMMU,
+                                   "%.64s has no IOMMU, and [broker] says noiommu = no%s", device->facts->id,
+                                   at(broker->noiommu_where, where));
+        if (device->noiommu)
+                return pass_step(step, "it has no IOMMU, and [broker] says noiommu = yes%s",
+                                 at(broker->noiommu_where, where));
+        if (device->msi_isolated)
+                return pass_step(step, "its interrupts are isolated");
+        if (!broker->unsafe_interrupts)
+                return refuse_step(step, VERDICT_UNSAFE_INTERRUPTS,
+                                   "the interrupts of %.64s are not isolated, and [broker] says "
+                                   "unsafe-interrupts = no%s",
+                                   device->facts->id, at(broker->unsafe_interrupts_where, where));
+        return pass_step(step,
+                         "its interrupts are not isolated, and [broker] says unsafe-interrupts = yes%s",
+                         at(broker->unsafe_interrupts_where, where));
 }
 
-static bool step_state(const DecideRequest *request, const DecideDevice *device, Verdict *verdict)
+static bool step_state(Step *step)
 {
-        if (!device->taken)
-                return false;
-        verdict_set(verdict, VERDICT_TAKEN, request->tenant, "%.64s is %.300s", device->facts->id,
-                    device->taken_text ? device->taken_text : "in use");
-        return true;
+        const DecideDevice *device = step->device;
+
+        if (device->taken)
+                return refuse_step(step, VERDICT_TAKEN, "%.64s is %.300s", device->facts->id,
+                                   device->taken_text ? device->taken_text : "in use");
+        return pass_step(step, "nobody uses it");
 }
 
-/* The steps that look at the whole request. */
-
-static bool step_backend(const DecideRequest *request, Verdict *verdict)
+static const char *backend_names(unsigned backends)
 {
+        return backends == POLICY_BACKEND_ALL       ? "iommufd and group"
+               : backends == POLICY_BACKEND_IOMMUFD ? "iommufd"
+                                                    : "group";
+}
+
+static bool step_backend(Step *step)
+{
+        const PolicyTenant *tenant = step->request->tenant;
+        unsigned backend = step->request->backend;
+        char where[WHERE_MAX];
+
+        if (backend != 0 && !(backend & tenant->backends))
+                return refuse_step(step, VERDICT_BACKEND, "tenant %s may not use the %s backend, only %s%s",
+                                   tenant->name, backend_names(backend), backend_names(tenant->backends),
+                                   at(tenant->backends_where, where));
+        return pass_step(step, "%s will do; the tenant may use %s%s",
+                         backend == 0 ? "any" : backend_names(backend), backend_names(tenant->backends),
+                         at(tenant->backends_where, where));
+}
+
+static bool step_devices_max(Step *step)
+{
+        const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
         char where[WHERE_MAX];
 
-        if (request->backend == 0 || (request->backend & tenant->backends))
-                return false;
-        verdict_set(verdict, VERDICT_BACKEND, tenant, "tenant %s may not use the %s backend, only %s%s",
-                    tenant->name, request->backend == POLICY_BACKEND_IOMMUFD ? "iommufd" : "group",
-                    tenant->backends == POLICY_BACKEND_IOMMUFD ? "iommufd" : "group",
-                    at(tenant->backends_where, where));
-        return true;
+        if (tenant->devices_max == UINT_MAX)
+                return pass_step(step, "%zu asked for, %u leased; not limited", request->n_devices,
+                                 request->devices_leased);
+        if ((uint64_t)request->devices_leased + request->n_devices > tenant->devices_max)
+                return refuse_step(step, VERDICT_DEVICE_QUOTA,
+                                   "tenant %s asks for %zu devices and has %u; devices-max = %u%s",
+                                   tenant->name, request->n_devices, request->devices_leased,
+                                   tenant->devices_max, at(tenant->devices_max_where, where));
+        return pass_step(step, "%zu asked for, %u leased; devices-max = %u%s", request->n_devices,
+                         request->devices_leased, tenant->devices_max, at(tenant->devices_max_where, where));
 }
 
-static bool step_quotas(const DecideRequest *request, Verdict *verdict)
+static bool step_leases_max(Step *step)
 {
+        const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
         char where[WHERE_MAX];
 
-        if ((uint64_t)request->devices_leased + request->n_devices > tenant->devices_max &&
-            tenant->devices_max != UINT_MAX) {
-                verdict_set(verdict, VERDICT_DEVICE_QUOTA, tenant,
-                            "tenant %s asks for %zu devices and has %u; devices-max = %u%s", tenant->name,
-                            request->n_devices, request->devices_leased, tenant->devices_max,
-                            at(tenant->devices_max_where, where));
-                return true;
-        }
+        if (request->extends_lease)
+                return pass_step(step, "no new lease");
+        if (tenant->leases_max == UINT_MAX)
+                return pass_step(step, "%u leases; not limited", request->leases);
+        if (request->leases >= tenant->leases_max)
+                return refuse_step(step, VERDICT_LEASE_QUOTA, "tenant %s has %u leases; leases-max = %u%s",
+                                   tenant->name, request->leases, tenant->leases_max,
+                                   at(tenant->leases_max_where, where));
+        return pass_step(step, "%u leases; leases-max = %u%s", request->leases, tenant->leases_max,
+                         at(tenant->leases_max_where, where));
+}
 
-        if (!request->extends_lease && request->leases >= tenant->leases_max &&
-            tenant->leases_max != UINT_MAX) {
-                verdict_set(verdict, VERDICT_LEASE_QUOTA, tenant,
-                            "tenant %s has %u leases; leases-max = %u%s", tenant->name, request->leases,
-                            tenant->leases_max, at(tenant->leases_max_where, where));
-                return true;
-        }
-        return false;
+/* What the request commits. What cannot be counted fits into no budget but an unlimited one, and the host's is not. */
+static uint64_t asked_memlock(const DecideRequest *request)
+{
+        uint64_t asked;
+
+        return __builtin_mul_overflow(request->memlock, (uint64_t)request->containers, &asked) ? UINT64_MAX
+                                                                                               : asked;
 }
 
 /* Would a budget that has `used` taken from it hold `asked` more? ret_free is what it has left. */
@@ -293,67 +471,87 @@ static bool fits(uint64_t budget, uint64_t used, uint64_t asked, uint64_t *ret_f
         return asked <= *ret_free;
 }
 
-static bool step_memlock(const DecideRequest *request, Verdict *verdict)
+#define ULL(n) ((unsigned long long)(n))
+
+static bool step_memlock_tenant(Step *step)
 {
+        const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
-        const PolicyBroker *broker = &request->policy->broker;
-        uint64_t ceiling = policy_memlock_ceiling(request->policy, request->mem_total);
+        uint64_t asked = asked_memlock(request), left;
         char where[WHERE_MAX];
-        uint64_t asked, left;
 
-        if (__builtin_mul_overflow(request->memlock, (uint64_t)request->containers, &asked))
-                asked = UINT64_MAX; /* fits into no budget but an unlimited one, and the host's is not */
-        if (asked == 0)
-                return false;
-
-        if (tenant->memlock_max != UINT64_MAX &&
-            !fits(tenant->memlock_max, request->memlock_committed, asked, &left)) {
-                verdict_set(verdict, VERDICT_MEMLOCK_TENANT, tenant,
-                            "tenant %s asks to lock %llu bytes of memory; %llu are free of its memlock-max "
-                            "of %llu%s",
-                            tenant->name, (unsigned long long)asked, (unsigned long long)left,
-                            (unsigned long long)tenant->memlock_max, at(tenant->memlock_max_where, where));
-                return true;
-        }
-        if (!fits(ceiling, request->host_committed, asked, &left)) {
-                verdict_set(verdict, VERDICT_MEMLOCK_HOST, tenant,
-                            "tenant %s asks to lock %llu bytes of memory; %llu are free of the host's "
-                            "memlock-max of "
-                            "%llu%s",
-                            tenant->name, (unsigned long long)asked, (unsigned long long)left,
-                            (unsigned long long)ceiling, at(broker->memlock_max_where, where));
-                return true;
-        }
-        return false;
+        if (tenant->memlock_max == UINT64_MAX)
+                return pass_step(step, "%llu bytes asked for; not limited", ULL(asked));
+        if (!fits(tenant->memlock_max, request->memlock_committed, asked, &left) && asked > 0)
+                return refuse_step(step, VERDICT_MEMLOCK_TENANT,
+                                   "tenant %s asks to lock %llu bytes of memory; %llu are free of its "
+                                   "memlock-max of %llu%s",
+                                   tenant->name, ULL(asked), ULL(left), ULL(tenant->memlock_max),
+                                   at(tenant->memlock_max_where, where));
+        return pass_step(step, "%llu bytes asked for, %llu free; memlock-max = %llu%s", ULL(asked),
+                         ULL(left), ULL(tenant->memlock_max), at(tenant->memlock_max_where, where));
 }
 
-typedef bool (*DeviceStep)(const DecideRequest *request, const DecideDevice *device, Verdict *verdict);
-typedef bool (*RequestStep)(const DecideRequest *request, Verdict *verdict);
+static bool step_memlock_host(Step *step)
+{
+        const DecideRequest *request = step->request;
+        const PolicyBroker *broker = &request->policy->broker;
+        uint64_t ceiling = policy_memlock_ceiling(request->policy, request->mem_total);
+        uint64_t asked = asked_memlock(request), left;
+        char where[WHERE_MAX];
+
+        if (!fits(ceiling, request->host_committed, asked, &left) && asked > 0)
+                return refuse_step(
+                        step, VERDICT_MEMLOCK_HOST,
+                        "tenant %s asks to lock %llu bytes of memory; %llu are free of the host's "
+                        "memlock-max of %llu%s",
+                        request->tenant->name, ULL(asked), ULL(left), ULL(ceiling),
+                        at(broker->memlock_max_where, where));
+        /* what is left says what others have taken: those who see the host's figures are told by the Manager */
+        return pass_step(step, "%llu bytes asked for; the host's memlock-max = %llu%s", ULL(asked),
+                         ULL(ceiling), at(broker->memlock_max_where, where));
+}
 
 /* The order of decision. */
 static const struct {
-        DeviceStep device;
-        RequestStep request;
+        const char *name;
+        bool (*decide)(Step *step);
+        bool for_each_device;
 } steps[] = {
-        { .device = step_selector },         { .device = step_group },     { .device = step_reset_set },
-        { .device = step_virtual_function }, { .device = step_isolation }, { .request = step_backend },
-        { .request = step_quotas },          { .request = step_memlock },  { .device = step_state },
+        { "selector", step_selector, true },
+        { "group", step_group, true },
+        { "reset-set", step_reset_set, true },
+        { "virtual-function", step_virtual_function, true },
+        { "isolation", step_isolation, true },
+        { "backend", step_backend, false },
+        { "devices-max", step_devices_max, false },
+        { "leases-max", step_leases_max, false },
+        { "memlock", step_memlock_tenant, false },
+        { "memlock-host", step_memlock_host, false },
+        { "state", step_state, true },
 };
 
-void decide_acquire(const DecideRequest *request, Verdict *ret_verdict)
+void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trace, Verdict *ret_verdict)
 {
-        Verdict verdict;
-
         for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
-                if (steps[i].request && steps[i].request(request, &verdict)) {
-                        *ret_verdict = verdict;
-                        return;
-                }
-                for (size_t j = 0; steps[i].device && j < request->n_devices; j++)
-                        if (steps[i].device(request, request->devices + j, &verdict)) {
-                                *ret_verdict = verdict;
+                size_t n = steps[i].for_each_device ? request->n_devices : 1;
+
+                for (size_t j = 0; j < n; j++) {
+                        Step step = {
+                                .request = request,
+                                .device = steps[i].for_each_device ? request->devices + j : NULL,
+                                .told = trace != NULL,
+                        };
+                        bool refused = steps[i].decide(&step);
+
+                        if (trace)
+                                tell(trace, steps[i].name, step.device ? step.device->facts->id : "",
+                                     !refused, "%s", step.verdict.text);
+                        if (refused) {
+                                *ret_verdict = step.verdict;
                                 return;
                         }
+                }
         }
 
         /* allowed: the text is the first device's rule */
@@ -362,4 +560,9 @@ void decide_acquire(const DecideRequest *request, Verdict *ret_verdict)
         else
                 verdict_set(ret_verdict, VERDICT_ALLOWED, request->tenant, "tenant %s asks for no device",
                             request->tenant->name);
+}
+
+void decide_acquire(const DecideRequest *request, Verdict *ret_verdict)
+{
+        decide_acquire_traced(request, NULL, ret_verdict);
 }

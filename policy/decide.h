@@ -45,6 +45,26 @@ typedef struct Verdict {
 void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *wanted,
                    Verdict *ret_verdict);
 
+/* One step of a decision, as it is told to people. All strings are good during the call only, and ASCII. */
+typedef struct DecideStep {
+        const char *name; /* "identity", "tenant", then as decide.c has them: "selector", "group", … */
+        const char *
+                about; /* the tenant that is tried, the device that is looked at; "" for the request as a whole */
+        bool passed;
+        const char *text;
+} DecideStep;
+
+/* Who is told each step when it is taken, the one that refuses last. Tenants that the caller is not are tried aloud too:
+ * who may not know of them must not be told those that did not pass. */
+typedef struct DecideTrace {
+        void (*step)(void *userdata, const DecideStep *step);
+        void *userdata;
+} DecideTrace;
+
+/* As decide_tenant(), told step by step; `trace` NULL tells nobody. */
+void decide_tenant_traced(const Policy *policy, const CallerFacts *caller, const char *wanted,
+                          const DecideTrace *trace, Verdict *ret_verdict);
+
 /* Is the caller this tenant? Also the rule of what a caller may see. */
 bool decide_caller_matches(const PolicyTenant *tenant, const CallerFacts *caller);
 
@@ -87,6 +107,9 @@ typedef struct DecideRequest {
 /* All steps from the selector on, each for all devices before the next. Sums that would overflow are refused
  * as too large. */
 void decide_acquire(const DecideRequest *request, Verdict *ret_verdict);
+
+/* As decide_acquire(), told step by step; `trace` NULL tells nobody. */
+void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trace, Verdict *ret_verdict);
 
 /* "denied", "group-split", … for people and tests. */
 const char *verdict_code_to_string(VerdictCode code);

@@ -24,6 +24,7 @@
 #define POLICY_FILES_MAX     1024U               /* drop-ins */
 #define POLICY_ERRORS_MAX    1000U               /* reported; the rest is counted */
 #define POLICY_POOL_DEPTH    8U                  /* pools within pools */
+#define POLICY_KEYS_MAX      32U                 /* that a section may have */
 #define POLICY_SLACK_DEFAULT (UINT64_C(64) * 1024 * 1024)
 
 typedef enum PolicyReset {
@@ -68,6 +69,8 @@ typedef struct PolicyBroker {
         uint64_t revoke_grace_usec;
         unsigned rate_count; /* Acquire calls of one uid in each interval */
         uint64_t rate_interval_usec;
+        PolicyWhere said
+                [POLICY_KEYS_MAX]; /* where each key was given, as in policy-keys.c; no file: it was not */
 } PolicyBroker;
 
 typedef struct PolicyTenant {
@@ -100,6 +103,8 @@ typedef struct PolicyTenant {
         const char *socket_group;
         gid_t socket_gid;
         mode_t socket_mode; /* 0600 where not given */
+        PolicyWhere said
+                [POLICY_KEYS_MAX]; /* where each key was given, as in policy-keys.c; no file: it was not */
 } PolicyTenant;
 
 /* [device SELECTOR]: how the broker treats the devices that the selector names. */
@@ -109,6 +114,8 @@ typedef struct PolicyDevice {
         const char *driver;    /* NULL: the best match */
         bool force_unbind;     /* take it although the host uses it */
         int virtual_functions; /* made at start; -1: left as they are */
+        PolicyWhere said
+                [POLICY_KEYS_MAX]; /* where each key was given, as in policy-keys.c; no file: it was not */
 } PolicyDevice;
 
 /* [container NAME]: a named container that is there before anybody uses it, and stays. Names are each tenant's own, but no
@@ -119,6 +126,8 @@ typedef struct PolicyContainer {
         const char *tenant; /* a tenant's name; never NULL once the policy was checked */
         PolicyWhere tenant_where;
         unsigned backend; /* POLICY_BACKEND_*, 0: that of the first lease in it */
+        PolicyWhere said
+                [POLICY_KEYS_MAX]; /* where each key was given, as in policy-keys.c; no file: it was not */
 } PolicyContainer;
 
 typedef struct Policy {
@@ -221,6 +230,10 @@ const PolicyDevice *policy_device_override(const Policy *policy, const DeviceFac
 const char *policy_reset_to_string(PolicyReset reset);
 const char *policy_on_release_to_string(PolicyOnRelease on_release);
 const char *policy_revoke_to_string(PolicyRevoke revoke);
+
+/* Writes the policy as it holds, as a file that says the same when it is read: what several files said in one, each key
+ * with its place, defaults with "by default", limits that there are none of in comments. 0, -ENOMEM, or -EIO where `f` failed. */
+int policy_show(const Policy *policy, FILE *f);
 
 DEFINE_CLEANUP(Policy *, policy_unref)
 #define _cleanup_policy_        _cleanup_(policy_unrefp)

@@ -10,17 +10,12 @@
 
 #include "policy/arena.h"
 #include "policy/facts.h"
+#include "policy/where.h"
 
 typedef struct PolicyPool PolicyPool;
 
 #define SELECTOR_TERMS_MAX 16U  /* terms that `+` may join */
 #define SELECTOR_ERROR_MAX 512U /* bytes that an error text of the parser needs */
-
-/* Where in the policy something was said. The name is owned by the policy. */
-typedef struct PolicyWhere {
-        const char *file; /* NULL where it is a built-in default */
-        unsigned line;    /* 0: the file as a whole */
-} PolicyWhere;
 
 typedef enum SelectorKind {
         SELECTOR_PCI,       /* pci:ADDRESS, a glob */
@@ -65,6 +60,7 @@ struct PolicyPool {
         const char *name;
         PolicyWhere where;
         SelectorList devices;
+        PolicyWhere said[1]; /* where each key was given, as in policy-keys.c */
 };
 
 /* Parses one selector. Returns 0, -EINVAL with a text in `error` (at least SELECTOR_ERROR_MAX bytes) that

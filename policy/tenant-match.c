@@ -278,7 +278,7 @@ int tenant_match_parse(Arena *arena, TenantMatch *match, TenantMatchKey key, con
         return 0;
 }
 
-static bool key_is_set(const TenantMatchValues *values)
+bool tenant_match_key_is_set(const TenantMatchValues *values)
 {
         return values->n_ranges > 0 || values->n_strings > 0;
 }
@@ -286,7 +286,7 @@ static bool key_is_set(const TenantMatchValues *values)
 bool tenant_match_is_set(const TenantMatch *match)
 {
         for (size_t i = 0; i < ELEMENTSOF(match->keys); i++)
-                if (key_is_set(match->keys + i))
+                if (tenant_match_key_is_set(match->keys + i))
                         return true;
         return false;
 }
@@ -343,7 +343,7 @@ bool tenant_match(const TenantMatch *match, const CallerFacts *caller, TenantMat
         bool any = false;
 
         for (size_t i = 0; i < ELEMENTSOF(match->keys); i++) {
-                if (!key_is_set(match->keys + i))
+                if (!tenant_match_key_is_set(match->keys + i))
                         continue;
                 any = true;
                 if (!key_holds(match, (TenantMatchKey)i, caller)) {

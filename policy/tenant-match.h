@@ -10,6 +10,7 @@
 
 #include "policy/arena.h"
 #include "policy/facts.h"
+#include "policy/where.h"
 
 #define TENANT_MATCH_ERROR_MAX 512U
 
@@ -35,6 +36,9 @@ typedef struct TenantMatchValues {
         size_t n_ranges;
         const char **strings;
         size_t n_strings;
+        const char *
+                text; /* as written, for people; NULL where the key is not given. So the next: the loader's to fill in */
+        PolicyWhere where;
 } TenantMatchValues;
 
 typedef struct TenantMatch {
@@ -46,7 +50,8 @@ typedef struct TenantMatch {
  * -EINVAL with a text in `error` (TENANT_MATCH_ERROR_MAX bytes), or -ENOMEM. */
 int tenant_match_parse(Arena *arena, TenantMatch *match, TenantMatchKey key, const char *value, char *error);
 
-/* Is any key given? */
+/* Is this key given? Is any? */
+bool tenant_match_key_is_set(const TenantMatchValues *values);
 bool tenant_match_is_set(const TenantMatch *match);
 
 /* Do all keys that are given hold for the caller, and is there one? Where not, and ret_failed is not NULL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* vfiobrokerctl: what a person does with the broker. This file has the table of verbs and the options that
- * come before one; each family of verbs has its own file. Everything but `policy check` goes through
+ * come before one; each family of verbs has its own file. Everything but `policy` goes through
  * libvfiobroker. */
 
 #include <getopt.h>
@@ -77,8 +77,10 @@ static const Verb verbs[] = {
           "For administrators. Where the policy has an error, every error is printed, and\n"
           "the old policy stays in force.\n",
           verb_reload },
-        { "policy", "check [--any-owner] [FILE...]", "Check policy files without the broker",
-          "Without FILE, those that the broker reads.\n"
+        { "policy", "check|show [--any-owner] [FILE...]",
+          "Check policy files, or show what they say together",
+          "Without the broker; without FILE, the files that it reads. What 'show' prints is one\n"
+          "policy file, with the place of each key and what holds by default.\n"
           "\n"
           "  --any-owner       do not insist that root owns the files and alone may write\n"
           "                    to them\n"

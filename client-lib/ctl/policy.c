@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vfiobrokerctl policy check: the broker's own parser, run here. Needs no broker and no bus. */
+/* vfiobrokerctl policy check and show: the broker's own parser, run here. Needs no broker and no bus. */
 
 #include <getopt.h>
 
 #include "client-lib/ctl/ctl.h"
+#include "client-lib/ctl/policy.h"
 #include "client-lib/ctl/text.h"
-#include "policy/policy-file.h"
 
-static int check(char *const *files, size_t n_files, unsigned flags)
+/* Says what is wrong, a line for each; false where that fails. */
+static bool print_errors(const PolicyErrors *errors, FILE *f)
+{
+        for (size_t i = 0; i < errors->n_items; i++) {
+                _cleanup_free_ char *text = policy_error_to_string(&errors->items[i]);
+
+                if (!text) {
+                        ctl_error("%s", strerror(ENOMEM));
+                        return false;
+                }
+                text_print(f, text);
+                (void)fputc('\n', f);
+        }
+        return true;
+}
+
+int ctl_load_policy(char *const *files, size_t n_files, unsigned flags, FILE *f, Policy **ret)
 {
         _cleanup_policy_errors_ PolicyErrors errors = POLICY_ERRORS_NULL;
         const PolicyDirs dirs = { .flags = flags };
@@ -19,19 +35,33 @@ static int check(char *const *files, size_t n_files, unsigned flags)
                          : policy_load_files(files, n_files, flags, &policy, &errors);
         if (r < 0 && r != -EINVAL) {
                 ctl_error("Cannot read the policy: %s", strerror(-r));
+                return r;
+        }
+        if (!print_errors(&errors, f))
+                return -ENOMEM;
+        if (r == 0)
+                *ret = TAKE_PTR(policy);
+        return r;
+}
+
+static int check(char *const *files, size_t n_files, unsigned flags)
+{
+        _cleanup_policy_ Policy *policy = NULL;
+
+        return ctl_load_policy(files, n_files, flags, stdout, &policy) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int show(char *const *files, size_t n_files, unsigned flags)
+{
+        _cleanup_policy_ Policy *policy = NULL;
+        int r;
+
+        r = ctl_load_policy(files, n_files, flags, stderr, &policy);
+        if (r < 0)
                 return EXIT_FAILURE;
-        }
-
-        for (size_t i = 0; i < errors.n_items; i++) {
-                _cleanup_free_ char *text = policy_error_to_string(&errors.items[i]);
-
-                if (!text) {
-                        ctl_error("%s", strerror(ENOMEM));
-                        return EXIT_FAILURE;
-                }
-                text_print(stdout, text);
-                putchar('\n');
-        }
+        r = policy_show(policy, stdout);
+        if (r < 0)
+                ctl_error("Cannot show the policy: %s", strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -52,8 +82,9 @@ int verb_policy(const Verb *verb, int argc, char **argv)
                 default: return verb_usage(verb, "Wrong option");
                 }
 
-        if (optind == argc || !streq(argv[optind], "check"))
-                return verb_usage(verb, "What is to be done with the policy? There is: check");
-
-        return check(argv + optind + 1, (size_t)(argc - optind - 1), flags);
+        if (optind < argc && streq(argv[optind], "check"))
+                return check(argv + optind + 1, (size_t)(argc - optind - 1), flags);
+        if (optind < argc && streq(argv[optind], "show"))
+                return show(argv + optind + 1, (size_t)(argc - optind - 1), flags);
+        return verb_usage(verb, "What is to be done with the policy? There are: check, show");
 }
