@@ -82,3 +82,10 @@ void job_result_close(JobResult *result)
                 result->devices[i].fd = safe_close(result->devices[i].fd);
         }
 }
+
+unsigned numa_distance(const NumaDistances *distances, int node)
+{
+        if (node < 0 || node >= NUMA_NODES_MAX || distances->of[node] == 0)
+                return NUMA_DISTANCE_FAR;
+        return distances->of[node];
+}

@@ -242,6 +242,20 @@ typedef struct ProcessFacts {
         uint64_t start_time; /* clock ticks since boot, /proc/PID/stat field 22 */
 } ProcessFacts;
 
+/* How far NUMA nodes are from where a process runs, by the firmware's figures. */
+#define NUMA_NODES_MAX 64
+#define NUMA_DISTANCE_NEAR                                                                                  \
+        10 /* LOCAL_DISTANCE and REMOTE_DISTANCE in include/linux/topology.h, Linux 6.12 */
+#define NUMA_DISTANCE_FAR 20
+
+typedef struct NumaDistances {
+        bool known;
+        unsigned of[NUMA_NODES_MAX]; /* 0 where it is not known */
+} NumaDistances;
+
+/* A device or a node of which nothing is known counts as far. */
+unsigned numa_distance(const NumaDistances *distances, int node);
+
 typedef struct MemlockLimit {
         uint64_t soft, hard; /* bytes; UINT64_MAX = RLIM_INFINITY */
 } MemlockLimit;
@@ -270,6 +284,9 @@ typedef struct HostOps {
         int (*memlock_get)(Host *host, pid_t pid, int pidfd, MemlockLimit *ret);
         int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);
         int (*memlock_used)(Host *host, pid_t pid, int pidfd, uint64_t *ret_bytes);
+
+        /* A hint: where nothing can be told, every node is as far as any other. */
+        void (*numa_distances)(Host *host, pid_t pid, NumaDistances *ret);
 
         /* What the host uses the device for at this moment; it has a path. -errno where it cannot be told. */
         int (*device_usage)(Host *host, const DeviceInfo *info, DeviceUsage *ret);

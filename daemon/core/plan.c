@@ -531,7 +531,8 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         if (r != 0)
                 return r;
 
-        r = select_devices(broker, plan.tenant, request->devices, request->n_devices, &selection, refusal);
+        r = select_devices(broker, plan.tenant, plan.pid, request->devices, request->n_devices, &selection,
+                           refusal);
         if (r != 0)
                 return r;
         plan.n_devices = selection.n_devices;

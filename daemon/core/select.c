@@ -279,17 +279,63 @@ static int make_of_pool(Broker *broker, const PolicyTenant *tenant, const Policy
         return r;
 }
 
-static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char *argument, Choice *choices,
-                          size_t n_choices, Choice *ret, Refusal *refusal)
+/* A device of a pool that policy gives away, and how far it is from the process. */
+typedef struct Candidate {
+        Device *device;
+        unsigned distance;
+} Candidate;
+
+static int compare_candidates(const void *a, const void *b)
 {
+        const Candidate *left = a, *right = b;
+
+        if (left->distance != right->distance)
+                return left->distance < right->distance ? -1 : 1;
+        return strcmp(left->device->info.id, right->device->info.id);
+}
+
+/* The nearest first, and without those that the host uses: it is asked last and only for those that would be given, since
+ * that costs most. */
+static int take_nearest(Broker *broker, const NumaDistances *distances, Candidate *candidates, size_t n,
+                        unsigned count, Choice *ret, Census *census)
+{
+        for (size_t i = 0; i < n; i++)
+                candidates[i].distance = numa_distance(distances, candidates[i].device->info.numa_node);
+        qsort(candidates, n, sizeof(*candidates), compare_candidates);
+        for (size_t i = 0; i < n && ret->n_devices < count; i++) {
+                Refusal why;
+                int r = plan_check_usage(broker, candidates[i].device, &why);
+
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        ret->devices[ret->n_devices++] = candidates[i].device;
+                else {
+                        census->n_free--;
+                        if (census->other.code == RESULT_OK)
+                                census->other = why;
+                }
+        }
+        return 0;
+}
+
+static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const NumaDistances *distances,
+                          const char *argument, Choice *choices, size_t n_choices, Choice *ret,
+                          Refusal *refusal)
+{
+        _cleanup_free_ Candidate *candidates = NULL;
         Census census = {};
         const PolicyPool *pool = NULL;
         unsigned count = 0;
+        size_t n = 0;
         int r;
 
         r = parse_pool(broker, argument, &pool, &count, refusal);
         if (r != 0)
                 return r;
+        candidates = calloc(HASH_COUNT(broker->devices) + 1, sizeof(*candidates));
+        if (!candidates)
+                return -ENOMEM;
 
         for (Device *device = broker->devices; device; device = device->hh.next) {
                 DeviceFacts facts = device_facts(device);
@@ -302,8 +348,11 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char
                 if (r < 0)
                         return r;
                 if (r > 0)
-                        insert_sorted(ret, count, device);
+                        candidates[n++].device = device;
         }
+        r = take_nearest(broker, distances, candidates, n, count, ret, &census);
+        if (r < 0)
+                return r;
         r = make_of_pool(broker, tenant, pool, count, choices, n_choices, ret, &census);
         if (r < 0)
                 return r;
@@ -325,9 +374,10 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const char
                       census.type[0] ? ", and no more can be made of type " : "", census.type);
 }
 
-int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const *arguments,
+int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const char *const *arguments,
                    size_t n_arguments, Selection *ret, Refusal *refusal)
 {
+        NumaDistances distances = {};
         _cleanup_(choices_done) Choices all = {};
         Choice *choices = all.items;
         Selection selection = {};
@@ -354,7 +404,11 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const
         for (size_t i = 0; i < n_arguments; i++) {
                 if (!has_prefix(arguments[i], POOL_PREFIX))
                         continue;
-                r = choose_of_pool(broker, tenant, arguments[i], choices, n_arguments, choices + i, refusal);
+                if (!distances.known)
+                        broker->host->ops->numa_distances(broker->host, pid, &distances);
+                distances.known = true;
+                r = choose_of_pool(broker, tenant, &distances, arguments[i], choices, n_arguments,
+                                   choices + i, refusal);
                 if (r != 0)
                         return r;
         }

@@ -13,9 +13,11 @@ typedef struct Selection {
 } Selection;
 
 /* An argument is a device's id, "group:N" (each device of the group that can be passed, by id) or "pool:NAME[*K]" (K
- * free devices of the pool that the tenant may use, 1 where no count is given; the first by id, none that another
- * argument names, and where they are too few mdevs that are to be made, of types that the pool names). Pools choose one after the other. What is named is not looked at further, be it free or not: that is
- * the plan's. 0, a positive Result with `refusal` (an argument that is none, a thing that is not there, a device named
- * twice, too many, a pool that is not the tenant's, fewer free ones than asked for), or a negative errno. */
-int select_devices(Broker *broker, const PolicyTenant *tenant, const char *const *arguments,
+ * free devices of the pool that the tenant may use and the host does not, 1 where no count is given; the nearest to process
+ * `pid` by NUMA node and then the first by id, none that another argument names, and where they are too few mdevs that are
+ * to be made, of types that the pool names). Pools choose one after the other. What is named is not looked at further, be
+ * it free or not: that is the plan's. 0, a positive Result with `refusal` (an argument that is none, a thing that is not
+ * there, a device named twice, too many, a pool that is not the tenant's, fewer free ones than asked for), or a negative
+ * errno. */
+int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const char *const *arguments,
                    size_t n_arguments, Selection *ret, Refusal *refusal);

@@ -14,6 +14,7 @@
 #include "daemon/host/isolation.h"
 #include "daemon/host/machine.h"
 #include "daemon/host/mdev.h"
+#include "daemon/host/numa.h"
 #include "daemon/host/process.h"
 #include "daemon/host/usage.h"
 #include "daemon/host/worker.h"
@@ -176,6 +177,11 @@ static int machine_device_usage(Host *host, const DeviceInfo *info, DeviceUsage 
         return usage_find("", info->path, ret);
 }
 
+static void machine_numa_distances(Host *host, pid_t pid, NumaDistances *ret)
+{
+        numa_read_distances("", pid, ret);
+}
+
 static uint64_t machine_mem_total(Host *host)
 {
         return process_mem_total();
@@ -262,6 +268,7 @@ static const HostOps machine_ops = {
         .memlock_get = machine_memlock_get,
         .memlock_set = machine_memlock_set,
         .memlock_used = machine_memlock_used,
+        .numa_distances = machine_numa_distances,
         .device_usage = machine_device_usage,
         .mem_total = machine_mem_total,
         .now = machine_now,

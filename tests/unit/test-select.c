@@ -115,6 +115,47 @@ static void test_pool_skips(void **state)
         assert_grants(core, D1, blue, { "pool:nics" });
 }
 
+/* The nearest to the process by the machine's figures, then by id; where nothing is known, by id alone. */
+static void test_pool_nearest(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+
+        add_devices(core);
+        broker_device(core->broker, D1)->info.numa_node = 0;
+        broker_device(core->broker, D2)->info.numa_node = 1;
+        /* D3's is not known. */
+        broker_lease_end(core->broker, GRANT(core, blue, { "pool:nics*3" }), END_RELEASED);
+        core->fake->numa_distances = (NumaDistances){ .of = { [0] = 31, [1] = 10 } };
+        (void)fake_host_run(core->fake);
+        assert_grants(core, D2 " " D3, blue, { "pool:nics*2" });
+        assert_grants(core, D1, blue, { "pool:nics" });
+}
+
+/* What the host uses is not chosen while another is free; where it is the last, the refusal says what uses it. */
+static void test_pool_in_use(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+        FakeDevice *used = fake_host_device(core->fake, D1);
+
+        add_devices(core);
+        (void)core_device(core, D1, 2, "igb");
+        used->usage = (DeviceUsage){ .kind = USAGE_HOST, .text = "eth1 is up" };
+        assert_string_equal(REFUSED(core, RESULT_DEVICE_BUSY_ON_HOST, blue, { "pool:nics*3" }),
+                            "Pool nics: Device " D1
+                            " is in use on the host: eth1 is up. End that use, or set "
+                            "force-unbind = yes in [device id:" D1 "].");
+        assert_grants(core, D2, blue, { "pool:nics" });
+        assert_string_equal(REFUSED(core, RESULT_DEVICE_TAKEN, blue, { "pool:nics*2" }),
+                            "Pool nics: 2 asked for; of the 3 devices that tenant blue may use 1 is free.");
+        used->usage_error = EIO;
+        assert_grants(core, D3, blue, { D3 });
+        used->usage = (DeviceUsage){};
+        used->usage_error = 0;
+        assert_grants(core, D1, blue, { "pool:nics" });
+}
+
 /* A device that the same call names, by id, group or an earlier pool, is not chosen again; rows stay in the order of the
  * arguments; the sum is held under the limit. */
 static void test_mixed(void **state)
@@ -175,7 +216,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(pool), TEST(pool_refused), TEST(pool_skips), TEST(mixed), TEST(group),
+                TEST(pool),        TEST(pool_refused), TEST(pool_skips), TEST(pool_nearest),
+                TEST(pool_in_use), TEST(mixed),        TEST(group),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

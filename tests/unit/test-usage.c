@@ -9,52 +9,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ftw.h>
-#include <sys/stat.h>
 
 #include "daemon/host/usage.h"
+#include "tests/unit/fake-root.h"
 
 #define DISK   "/sys/devices/pci0000:00/0000:00:03.0/0000:03:00.0"
 #define OTHER  "/sys/devices/pci0000:00/0000:00:03.0/0000:03:00.1" /* its name begins as the disk's does */
 #define NIC    "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0"
 #define SCREEN "/sys/devices/pci0000:00/0000:00:01.0"
-
-static char root[64];
-
-static void make_folders(const char *path)
-{
-        char full[512];
-
-        (void)snprintf(full, sizeof(full), "%s%s", root, path);
-        for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-                *slash = 0;
-                assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
-                *slash = '/';
-        }
-        assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
-}
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-        char full[512];
-        FILE *file;
-
-        make_folders(folder);
-        (void)snprintf(full, sizeof(full), "%s%s/%s", root, folder, name);
-        file = fopen(full, "we");
-        assert_non_null(file);
-        assert_true(fputs(text, file) >= 0);
-        assert_int_equal(fclose(file), 0);
-}
-
-static void make_link(const char *folder, const char *name, const char *target)
-{
-        char full[512];
-
-        make_folders(folder);
-        (void)snprintf(full, sizeof(full), "%s%s/%s", root, folder, name);
-        assert_int_equal(symlink(target, full), 0);
-}
 
 /* A device of a class below `parent`, "/sys/devices/…", as the kernel links it. */
 static void add(const char *class, const char *parent, const char *name)
@@ -94,8 +56,7 @@ static void set_mounts(const char *text)
 
 static int setup(void **state)
 {
-        strcpy(root, "/tmp/test-usage.XXXXXX");
-        if (!mkdtemp(root))
+        if (fake_root_make() < 0)
                 return -1;
         set_mounts("22 1 0:20 / / rw - tmpfs tmpfs rw\n");
         write_file("/proc", "swaps", "Filename Type Size Used Priority\n");
@@ -108,14 +69,9 @@ static int setup(void **state)
         return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-        return remove(path);
-}
-
 static int teardown(void **state)
 {
-        return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        return fake_root_remove();
 }
 
 static void expect(const char *path, UsageKind kind, const char *text)
