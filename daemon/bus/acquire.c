@@ -11,6 +11,7 @@
 #include "daemon/bus/owner.h"
 #include "daemon/bus/request.h"
 #include "daemon/bus/uids.h"
+#include "daemon/core/wait.h"
 
 /* Reads the arguments and fills the caller's part in. As request_read(). */
 static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Refusal *refusal)
@@ -173,25 +174,71 @@ int acquire_reissue(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *err
         return 1;
 }
 
+/* Asks the core, with what the message says. `waiting`: not the first time, and that long it will wait on. */
+static int attempt(Call *call, Caller *caller, const uint64_t *waiting, uint64_t *ret_wait, Refusal *refusal)
+{
+        Bus *bus = call->bus;
+        Request request;
+        Lease *lease;
+        int r;
+
+        r = prepare(bus, call->message, caller, &request, refusal);
+        if (r != 0)
+                return r;
+        if (waiting)
+                request.acquire.wait_usec = *waiting;
+        *ret_wait = request.acquire.wait_usec;
+        return broker_acquire(bus->broker, &request.acquire, acquire_done, call, refusal, &lease);
+}
+
+/* A device may be free now: everything anew, the identity too, since who waited long may have been moved. */
+static bool woken(void *userdata, WaitWake wake)
+{
+        Call *call = userdata;
+        Host *host = call->bus->broker->host;
+        Caller *caller = caller_by_id(call->bus, call->caller);
+        uint64_t now = host->ops->monotonic(host), left, wait;
+        Refusal refusal;
+        int r;
+
+        if (wake == WAIT_GONE || !caller) {
+                call_free(call);
+                return false;
+        }
+        left = wake == WAIT_TIMEOUT || call->deadline <= now ? 0 : call->deadline - now;
+        r = sd_bus_message_rewind(call->message, true);
+        if (r >= 0)
+                r = attempt(call, caller, &left, &wait, &refusal);
+        if (r == 0)
+                return false;
+        if (left > 0 && wait_may_help(r))
+                return true;
+        (void)call_fail(call, r, &refusal, "Acquire");
+        return false;
+}
+
 int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *bus = userdata;
+        Host *host = bus->broker->host;
         _cleanup_(call_freep) Call *call = NULL;
-        Request request;
+        uint64_t wait = 0;
         Refusal refusal;
         Caller *caller;
-        Lease *lease;
         int r;
 
         r = begin(bus, m, &caller, &call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = prepare(bus, m, caller, &request, &refusal);
-        if (r == 0)
-                r = broker_acquire(bus->broker, &request.acquire, acquire_done, call, &refusal, &lease);
+        broker_serve_waiters(bus->broker); /* who came before comes first */
+        r = attempt(call, caller, NULL, &wait, &refusal);
+        if (wait > 0 && wait_may_help(r)) {
+                call->deadline = host->ops->monotonic(host) + wait;
+                r = broker_wait(bus->broker, caller->id, wait, woken, call, &refusal);
+        }
         if (r != 0)
                 return error_set_outcome(error, r, &refusal, "Acquire");
-        call = NULL; /* acquire_done()'s */
+        call = NULL; /* acquire_done()'s, or woken()'s */
         return 1;
 }
 

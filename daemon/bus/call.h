@@ -10,6 +10,7 @@ struct Call {
         sd_bus_message *message; /* one reference */
         uid_t uid;
         uint64_t caller;   /* its id */
+        uint64_t deadline; /* of its waiting for a device, monotonic */
         Call *next, *prev; /* utlist, in Bus.calls */
 };
 

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/wait.h"
 
 void broker_disown_admin_jobs(Broker *broker)
 {
@@ -64,6 +65,7 @@ void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *re
 
         DL_DELETE(broker->admin_jobs, admin);
         device->admin_job = false;
+        broker_wake_waiters(broker);
         if (admin->done)
                 admin->done(admin->userdata, error, refusal);
         broker_device_notify(device, broker);

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/wait.h"
 
 int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Policy *policy, Broker **ret)
 {
@@ -37,6 +38,7 @@ Broker *broker_free(Broker *broker)
                 return NULL;
         broker->n_observers = 0;
         broker_disown_admin_jobs(broker);
+        waiters_free(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);
         container_undeclare(broker, NULL);
@@ -168,6 +170,7 @@ int broker_set_policy(Broker *broker, Policy *policy)
         }
         if (broker->functions_by_policy)
                 broker_apply_virtual_functions(broker);
+        broker_wake_waiters(broker);
         return 0;
 }
 

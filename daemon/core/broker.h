@@ -56,8 +56,8 @@ typedef struct AcquireRequest {
         LeaseLifetime lifetime;
         const char *container; /* or NULL */
         const char *label;     /* or NULL; checked UTF-8 */
-        uint64_t wait_usec;
-        Lease *target; /* or NULL: the devices are added to this lease */
+        uint64_t wait_usec; /* the caller will wait (core/wait.h): that a device is taken is no event yet */
+        Lease *target;      /* or NULL: the devices are added to this lease */
 } AcquireRequest;
 
 typedef enum BrokerEventKind {
@@ -183,6 +183,9 @@ struct Broker {
         Container *containers;       /* uthash by key */
         Holder *holders;             /* utlist */
         struct AdminJob *admin_jobs; /* utlist */
+        struct Waiter *waiters;      /* utlist, in the order of their coming */
+        HostTimer *waiters_timer;    /* where some are to be woken */
+        unsigned n_waiters;
         uint64_t memlock_committed;
         unsigned n_leases;
         unsigned n_stranded;               /* leases whose reclaim waits without a timer */

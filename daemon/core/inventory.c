@@ -4,6 +4,7 @@
  * goes while a lease holds it is GONE and stays in the table until the lease has let go. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/wait.h"
 
 static int join_group(Broker *broker, Device *device)
 {
@@ -68,6 +69,7 @@ static int add_device(Broker *broker, DeviceInfo *info)
                 return r;
         }
         NOTIFY(broker, device_added, device);
+        broker_wake_waiters(broker);
         device->functions_due = true;
         broker_functions_check_policy(broker, device);
         broker_functions_changed(broker, device->info.physical_function);

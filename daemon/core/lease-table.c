@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/wait.h"
 
 int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
 {
@@ -39,6 +40,7 @@ void lease_settle_device(Lease *lease, size_t i)
         lease->tenant->devices_leased--;
         if (device->lease == lease)
                 device->lease = NULL;
+        broker_wake_waiters(lease->broker);
 }
 
 Lease *lease_free(Lease *lease)

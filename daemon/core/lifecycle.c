@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/wait.h"
 #include "daemon/core/mdev.h"
 
 /* 48 bits. The first character is a letter, since a digit there makes an object path that nobody can read: "_37…". */
@@ -511,7 +512,7 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         int r;
 
         r = acquire(broker, request, done, userdata, refusal, ret);
-        if (r > 0)
+        if (r > 0 && !(request->wait_usec > 0 && wait_may_help(r)))
                 broker_refused(broker, request, refusal);
         broker_retry_stranded(broker);
         return r;
@@ -596,6 +597,8 @@ void broker_lease_owned(Lease *lease, uint64_t owner)
 void broker_owner_gone(Broker *broker, uint64_t owner)
 {
         Lease *lease, *next;
+
+        waiters_owner_gone(broker, owner);
 
         for (lease = broker->leases; lease; lease = next) {
                 next = lease->hh.next;

@@ -59,11 +59,6 @@ static int check_form(const AcquireRequest *request, Refusal *refusal)
                         "Option container: a name has at most %d bytes and no slash; leave it out for a "
                         "private container.",
                         CONTAINER_NAME_MAX);
-        if (request->wait_usec > 0)
-                return refuse(refusal, RESULT_INVALID_ARGS,
-                              "Option wait: waiting for a busy device is not offered by this version; leave "
-                              "it out "
-                              "and ask again.");
         if (request->lifetime == LIFETIME_EXPLICIT && !request->admin)
                 return refuse(
                         refusal, RESULT_ACCESS_DENIED,

@@ -9,6 +9,7 @@
 #include "daemon/bus/bus.h"
 #include "daemon/bus/caller.h"
 #include "daemon/bus/uids.h"
+#include "daemon/core/wait.h"
 #include "tests/fixtures/fake-host.h"
 
 typedef struct TestBroker {
@@ -138,6 +139,9 @@ static void obey(TestBroker *self, const char *order)
                 return;
         } else if (streq(verb, "watches")) {
                 (void)printf("%u\n", fake_host_n_watches(self->fake));
+                return;
+        } else if (streq(verb, "waiters")) {
+                (void)printf("%u\n", broker_n_waiters(self->broker));
                 return;
         } else if (streq(verb, "fds")) {
                 (void)printf("%u\n", fake_host_count_fds());

@@ -72,7 +72,6 @@ static void gives_bad_options(Client *c, const void *arg)
         option_is_refused(bus, "lifetime", "s", "forever", INVALID, "\"forever\"");
         option_is_refused(bus, "memlock", "t", &too_much, INVALID, "memlock");
         option_is_refused(bus, "wait", "t", &too_long, INVALID, "wait");
-        option_is_refused(bus, "wait", "t", &one, INVALID, "wait");
         option_is_refused(bus, "label", "s", repeat("l", 65), INVALID, "65 bytes");
         option_is_refused(bus, "label", "s", "red\033[31m", INVALID, "do not print");
         option_is_refused(bus, "label", "s", "abc\u202egpj", INVALID, "do not print");

@@ -3,6 +3,7 @@
 /* What is always true of a broker: the sums are those of its leases, each device has one owner and the state that goes
  * with it, nothing works for nobody, and the records say what the tables say. */
 
+#include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
 #include <utlist.h>
@@ -300,7 +301,8 @@ void core_check(Core *core)
         assert_int_equal(broker->n_stranded, stranded);
         assert_true(broker->memlock_committed == memlock);
         assert_int_equal(fake_host_n_jobs(core->fake), jobs);
-        assert_int_equal(fake_host_n_timers(core->fake), timers);
+        assert_int_equal(fake_host_n_timers(core->fake),
+                         timers + broker_n_waiters(broker) + (broker->waiters_timer != NULL));
         assert_int_equal(fake_host_n_watches(core->fake), watches);
         assert_int_equal(core->n_devices, devices);
         assert_int_equal(core->n_groups, groups);

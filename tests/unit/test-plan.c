@@ -22,7 +22,6 @@ static void test_form(void **state)
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, {});
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1, D1 });
         (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1 }, .container = "a/b");
-        (void)REFUSED(core, RESULT_INVALID_ARGS, vmm, { D1 }, .wait = 1);
         (void)REFUSED(core, RESULT_NO_SUCH_DEVICE, vmm, { "0000:ff:00.0" });
         (void)REFUSED(core, RESULT_NO_SUCH_DEVICE, vmm, { D1, "" });
         (void)REFUSED(core, RESULT_ACCESS_DENIED, vmm, { D1 }, .lifetime = LIFETIME_EXPLICIT);

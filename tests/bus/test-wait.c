@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Option wait of Acquire: callers in separate processes, whose calls are answered when the device is free, in the order
+ * of their coming, or when their time is over. */
+
+#include <time.h>
+
+#include "tests/bus/fixture.h"
+
+#define WAIT_LONG ((uint64_t)PATIENCE_USEC)
+
+static void holds(Client *c, const void *arg)
+{
+        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", WAIT_LONG);
+        char word[64];
+
+        CHECK(streq(g.error, ""));
+        CHECK(g.n_fds == 2 && streq(g.fds[1].id, DEVICE_BLUE));
+        client_say(c, "has it");
+        client_hear(c, word);
+}
+
+static Peer starts_waiting(Fixture *f, unsigned n)
+{
+        Peer peer = peer_start(f, UID_BLUE, holds, NULL);
+        char count[16];
+
+        (void)snprintf(count, sizeof(count), "%u", n);
+        broker_await(f, "waiters", count);
+        return peer;
+}
+
+/* Proves: ten wait for one device; each gets it when the one before has ended, in their order. */
+static void test_in_order(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer peers[10], holder = peer_ready(f, UID_BLUE, holds, NULL, word);
+
+        for (unsigned i = 0; i < 10; i++)
+                peers[i] = starts_waiting(f, i + 1);
+        peer_kill(&holder);
+        for (unsigned i = 0; i < 10; i++) {
+                peer_hear(peers + i, word);
+                assert_int_equal(broker_count(f, "waiters"), 9 - i);
+                assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "leased");
+                peer_finish(peers + i);
+        }
+        broker_await(f, "state " DEVICE_BLUE, "available");
+        broker_await(f, "callers", "0");
+}
+
+static void waits_in_vain(Client *c, const void *arg)
+{
+        struct timespec before, after;
+        Grant g;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &before);
+        g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", (uint64_t)300000);
+        (void)clock_gettime(CLOCK_MONOTONIC, &after);
+        CHECK(streq(g.error, OURS "DeviceTaken"));
+        CHECK(after.tv_sec - before.tv_sec + (double)(after.tv_nsec - before.tv_nsec) / 1e9 >= 0.3);
+        /* What no waiting helps against is refused at once. */
+        g = acquire(c->bus, "0000:99:00.0", "a{sv}", 1, "wait", "t", WAIT_LONG);
+        CHECK(streq(g.error, OURS "NoSuchDevice"));
+        g = acquire(c->bus, DEVICE_RED, "a{sv}", 1, "wait", "t", WAIT_LONG);
+        CHECK(streq(g.error, OURS "DeniedByPolicy"));
+}
+
+/* Proves: the refusal comes when the time is over, not before; only a taken device is waited for. */
+static void test_timeout(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word);
+
+        run_as(f, UID_BLUE, waits_in_vain, NULL);
+        assert_int_equal(broker_count(f, "waiters"), 0);
+        peer_finish(&holder);
+}
+
+/* Proves: who is killed while it waits is out of the queue, and the next is served. */
+static void test_killed(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word), first, second;
+
+        first = starts_waiting(f, 1);
+        second = starts_waiting(f, 2);
+        peer_kill(&first);
+        broker_await(f, "waiters", "1");
+        peer_kill(&holder);
+        peer_hear(&second, word);
+        peer_finish(&second);
+        broker_await(f, "leases", "0");
+}
+
+static void is_denied_later(Client *c, const void *arg)
+{
+        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", WAIT_LONG);
+
+        CHECK(streq(g.error, OURS "DeniedByPolicy"));
+}
+
+/* Proves: what a reload takes from the tenant it no longer waits for. */
+static void test_reload(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word), waiter;
+
+        waiter = peer_start(f, UID_BLUE, is_denied_later, NULL);
+        broker_await(f, "waiters", "1");
+        fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:" DEVICE_BLUE_2 "\n");
+        fixture_reload(f);
+        peer_end(&waiter);
+        assert_int_equal(broker_count(f, "waiters"), 0);
+        peer_finish(&holder);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
+        const struct CMUnitTest tests[] = { TEST(in_order), TEST(timeout), TEST(killed), TEST(reload) };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
