@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 
 void broker_disown_admin_jobs(Broker *broker)
@@ -155,6 +156,7 @@ int admin_job_start(Device *device, Broker *broker, const Job *job, const char *
         }
         DL_APPEND(broker->admin_jobs, admin);
         device->admin_job = true;
+        linger_stop(broker, device); /* its record is written when the job ends */
         device->was_quarantined = device->state == DEVICE_QUARANTINED;
         (void)device_set_state(device, DEVICE_BINDING, "%s", why);
         broker_device_notify(device, broker);

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 
 int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Policy *policy, Broker **ret)
@@ -43,6 +44,7 @@ Broker *broker_free(Broker *broker)
                 lease_free(lease);
         container_undeclare(broker, NULL);
         HASH_ITER(hh, broker->devices, device, next_device) {
+                linger_stop(broker, device);
                 HASH_DEL(broker->devices, device);
                 device_free(device);
         }
@@ -170,6 +172,7 @@ int broker_set_policy(Broker *broker, Policy *policy)
         }
         if (broker->functions_by_policy)
                 broker_apply_virtual_functions(broker);
+        linger_check_policy(broker);
         broker_wake_waiters(broker);
         return 0;
 }

@@ -151,6 +151,8 @@ typedef struct DeviceRecord {
         bool prior_known;
         bool made;
         char only_for[128];
+        char kept_for[128];
+        uint64_t kept_until;
         bool quarantined;
         char reason[REASON_MAX];
 } DeviceRecord;

@@ -40,6 +40,10 @@ struct Device {
         bool made;          /* an mdev that the broker made for its lease, and removes after it */
         char only_for[128]; /* "" or the tenant who may still have it open, in a way that no proof sees */
 
+        char kept_for[128];             /* "" or the tenant for whom it stays reserved (core/linger.h) */
+        uint64_t kept_until;            /* monotonic, microseconds */
+        struct LingerTimer *kept_timer; /* owned */
+
         char prior_driver[DRIVER_NAME_MAX];   /* before the broker bound it; "" = none */
         char prior_override[DRIVER_NAME_MAX]; /* driver_override, then */
         bool prior_known;

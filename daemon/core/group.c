@@ -47,8 +47,8 @@ void group_remove(Group *group, Device *device)
 const char *group_tenant(const Group *group)
 {
         for (size_t i = 0; i < group->n_devices; i++)
-                if (group->devices[i]->lease)
-                        return group->devices[i]->lease->tenant->name;
+                if (device_tenant(group->devices[i]))
+                        return device_tenant(group->devices[i]);
         return NULL;
 }
 

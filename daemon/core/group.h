@@ -22,7 +22,7 @@ Group *group_free(Group *group);
 int group_add(Group *group, Device *device);     /* -E2BIG where it is full */
 void group_remove(Group *group, Device *device); /* nothing where it is no member */
 
-/* The tenant that holds or reclaims any member, or NULL. */
+/* The tenant that holds or reclaims any member, or for whom one is reserved, or NULL. */
 const char *group_tenant(const Group *group);
 
 /* Whether the group may be given to user space. Where it may not, and `ret_text` is not NULL, the blockers are listed

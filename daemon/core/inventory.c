@@ -4,6 +4,7 @@
  * goes while a lease holds it is GONE and stays in the table until the lease has let go. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 
 static int join_group(Broker *broker, Device *device)
@@ -135,6 +136,7 @@ void broker_device_gc(Broker *broker, Device *device)
                 device->returned = (DeviceInfo){ .group = -1, .numa_node = -1 };
                 device->has_returned = false;
         }
+        linger_stop(broker, device);
         NOTIFY(broker, device_removed, device);
         leave_group(broker, device);
         HASH_DEL(broker->devices, device);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 #include "daemon/core/mdev.h"
 
@@ -497,6 +498,10 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
 
                 device->proven = false;
                 device->clean = false;
+                if (device->kept_for[0]) {
+                        linger_stop(broker, device);
+                        broker_device_put_record(broker, device);
+                }
                 (void)device_set_state(device, DEVICE_BINDING, "%s", "");
         }
         lease->done = done;

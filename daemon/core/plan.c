@@ -5,6 +5,7 @@
  * the end what only the state of the machine can refuse. Pure, but for the questions about the process. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 #include "daemon/core/mdev.h"
 #include "daemon/core/select.h"
 #include "policy/decide.h"
@@ -117,15 +118,15 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
         return 0;
 }
 
-/* A tenant other than `tenant` that holds a device of the reset set, or else any that holds one, or NULL. */
+/* A tenant other than `tenant` that has a device of the reset set, or else any that has one, or NULL. */
 static const char *reset_set_tenant(Broker *broker, const Device *device, const char *tenant)
 {
         const char *found = NULL;
 
         for (const Device *other = broker->devices; other; other = other->hh.next) {
-                if (!other->lease || !device_reset_hits(device, other))
+                if (!device_tenant(other) || !device_reset_hits(device, other))
                         continue;
-                found = other->lease->tenant->name;
+                found = device_tenant(other);
                 if (!streq(found, tenant))
                         return found;
         }
@@ -141,6 +142,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         bool admin = device->admin_job || (pf && pf->admin_job);
         HostIsolation host = {};
         Isolation isolation;
+        bool kept = linger_is_for_other(device, tenant->name);
         bool foreign = device->only_for[0] && !streq(device->only_for, tenant->name);
 
         broker->host->ops->isolation(broker->host, &host);
@@ -149,8 +151,10 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         *ret = (DecideDevice){
                 .facts = ret_facts,
                 /* A device that is held itself is taken, which is the plainer word. */
-                .group_tenant = device->group && !device->lease ? group_tenant(device->group) : NULL,
-                .reset_set_tenant = device->lease ? NULL : reset_set_tenant(broker, device, tenant->name),
+                .group_tenant =
+                        device->group && !device->lease && !kept ? group_tenant(device->group) : NULL,
+                .reset_set_tenant =
+                        device->lease || kept ? NULL : reset_set_tenant(broker, device, tenant->name),
                 .pf_on_vfio = pf && (pf->info.driver_is_vfio || pf->lease),
                 .pf_tenant = pf && pf->lease ? pf->lease->tenant->name : NULL,
                 /* Without a group it is refused for that. Where it is not known, the kernel's word at the trial bind will do, unless it was told to say yes. */
@@ -158,11 +162,12 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                                 isolation == ISOLATION_YES ||
                                 (isolation == ISOLATION_UNKNOWN && host.unsafe_backends == 0),
                 .noiommu = device->info.noiommu,
-                .taken = device->lease || admin || foreign,
+                .taken = device->lease || admin || foreign || kept,
                 .taken_text =
                         foreign ? "an mdev that was another tenant's, and cannot be proven free: it is "
                                   "for others once it was removed and made anew"
                         : admin ? "being worked on by an administrator"
+                        : kept  ? "reserved for the tenant that had it last, for a while"
                         : device->state == DEVICE_RECLAIMING ? "being reclaimed"
                                                              : "in use",
         };
@@ -182,7 +187,8 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
                 .memlock = plan->memlock,
                 .containers = 1,
                 .extends_lease = plan->target != NULL,
-                .devices_leased = tenant ? tenant->devices_leased : 0,
+                .devices_leased = (tenant ? tenant->devices_leased : 0) +
+                                  linger_count(broker, plan->tenant->name, plan->devices, plan->n_devices),
                 .leases = tenant ? tenant->n_leases : 0,
                 .memlock_committed = tenant ? tenant->memlock_committed : 0,
                 .host_committed = broker->memlock_committed,

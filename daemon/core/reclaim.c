@@ -5,6 +5,7 @@
  * (daemon/host/job-proof.c); here is what follows from it. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 
 /* Between two trials of a device that is still open: a dead VMM's last references go within milliseconds, a dup held
  * on purpose may stay for days. */
@@ -17,7 +18,8 @@ void broker_device_put_record(Broker *broker, const Device *device)
 
         if (!broker->store)
                 return;
-        if (device->state != DEVICE_QUARANTINED && !device->prior_known && !device->only_for[0]) {
+        if (device->state != DEVICE_QUARANTINED && !device->prior_known && !device->only_for[0] &&
+            !device->kept_for[0]) {
                 broker->store->device_drop(broker->store_userdata, device->info.id);
                 return;
         }
@@ -126,6 +128,8 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                                        strerror(row->error));
         else
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
+        if (lease)
+                linger_start(broker, lease, device);
         broker_device_put_record(broker, device);
         if (row->error != 0)
                 broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,

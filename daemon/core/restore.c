@@ -10,6 +10,7 @@
  * loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/linger.h"
 
 int broker_restore_device(Broker *broker, const DeviceRecord *record)
 {
@@ -24,6 +25,8 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
         }
         device->made = record->made;
         memcpy(device->only_for, record->only_for, sizeof(device->only_for));
+        if (!device->lease)
+                linger_restore(broker, device, record->kept_for, record->kept_until);
         if (record->quarantined && !device->lease)
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s", record->reason);
         return 0;
@@ -157,6 +160,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
                 if (!device || device->lease != lease)
                         continue;
+                linger_stop(broker, device);
                 device->proven = false;
                 device->clean = false;
                 device->made |= record->devices[i].made;

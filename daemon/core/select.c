@@ -300,7 +300,10 @@ static int take_nearest(Broker *broker, const NumaDistances *distances, Candidat
                         unsigned count, Choice *ret, Census *census)
 {
         for (size_t i = 0; i < n; i++)
-                candidates[i].distance = numa_distance(distances, candidates[i].device->info.numa_node);
+                candidates[i].distance =
+                        candidates[i].device->kept_for[0]
+                                ? 0 /* for this very tenant */
+                                : numa_distance(distances, candidates[i].device->info.numa_node);
         qsort(candidates, n, sizeof(*candidates), compare_candidates);
         for (size_t i = 0; i < n && ret->n_devices < count; i++) {
                 Refusal why;

@@ -24,3 +24,10 @@ Tenant *tenant_free(Tenant *tenant)
         free(tenant);
         return NULL;
 }
+
+const char *device_tenant(const Device *device)
+{
+        if (device->lease)
+                return device->lease->tenant->name;
+        return device->kept_for[0] ? device->kept_for : NULL;
+}

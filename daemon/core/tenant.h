@@ -18,3 +18,6 @@ struct Tenant {
 
 Tenant *tenant_new(const char *name);
 Tenant *tenant_free(Tenant *tenant); /* its leases are gone before */
+
+/* The tenant that holds or reclaims the device, or for whom it is reserved, or NULL. */
+const char *device_tenant(const Device *device);

@@ -187,7 +187,9 @@ static int write_device(FILE *file, const void *object)
         put_number(file, "prior-known", device->prior_known);
         put_number(file, "quarantined", device->state == DEVICE_QUARANTINED);
         put_number(file, "made", device->made);
-        return put_string(file, "only-for", device->only_for);
+        put_number(file, "kept-until", device->kept_until);
+        r = put_string(file, "kept-for", device->kept_for);
+        return r < 0 ? r : put_string(file, "only-for", device->only_for);
 }
 
 static int store_lease_put(void *userdata, const Lease *lease)
@@ -340,6 +342,8 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         device.quarantined = get_number(record, "record", "quarantined", 1, &r);
         device.made = get_number(record, "record", "made", 1, &r);
         get_string(record, "record", "only-for", device.only_for, sizeof(device.only_for), &r);
+        get_string(record, "record", "kept-for", device.kept_for, sizeof(device.kept_for), &r);
+        device.kept_until = get_number(record, "record", "kept-until", UINT64_MAX, &r);
         if (r >= 0)
                 *ret = device;
         return r;

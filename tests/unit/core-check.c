@@ -260,7 +260,7 @@ static void check_holder(Core *core, const Holder *holder)
 void core_check(Core *core)
 {
         Broker *broker = core->broker;
-        unsigned leases = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
+        unsigned leases = 0, lingers = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
         int devices = 0, groups = 0, tenants = 0, containers = 0;
         uint64_t memlock = 0;
         const AdminJob *admin;
@@ -270,6 +270,7 @@ void core_check(Core *core)
         for (Device *device = broker->devices; device; device = device->hh.next, devices++) {
                 check_device(core, device);
                 admin_jobs += device->admin_job;
+                lingers += device->kept_timer != NULL;
         }
         DL_FOREACH(broker->admin_jobs, admin) {
                 admin_jobs--;
@@ -302,7 +303,7 @@ void core_check(Core *core)
         assert_true(broker->memlock_committed == memlock);
         assert_int_equal(fake_host_n_jobs(core->fake), jobs);
         assert_int_equal(fake_host_n_timers(core->fake),
-                         timers + broker_n_waiters(broker) + (broker->waiters_timer != NULL));
+                         timers + lingers + broker_n_waiters(broker) + (broker->waiters_timer != NULL));
         assert_int_equal(fake_host_n_watches(core->fake), watches);
         assert_int_equal(core->n_devices, devices);
         assert_int_equal(core->n_groups, groups);

@@ -177,6 +177,8 @@ static int store_device_put(void *userdata, const Device *device)
         stored->record.prior_known = device->prior_known;
         stored->record.made = device->made;
         memcpy(stored->record.only_for, device->only_for, sizeof(stored->record.only_for));
+        memcpy(stored->record.kept_for, device->kept_for, sizeof(stored->record.kept_for));
+        stored->record.kept_until = device->kept_until;
         stored->record.quarantined = device->state == DEVICE_QUARANTINED;
         memcpy(stored->record.reason, device->state_reason, sizeof(stored->record.reason));
         return 0;
