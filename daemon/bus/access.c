@@ -83,12 +83,20 @@ bool access_sees_group(Bus *bus, Caller *caller, const Group *group)
         return false;
 }
 
+/* A pidfd does not keep the number of a process that has ended from being given to another one, and a connection can
+ * outlive the process that opened it. So one number is one process only as long as both are alive. */
+bool access_is_holder(Bus *bus, const Caller *caller, const Lease *lease)
+{
+        Host *host = bus->broker->host;
+
+        return lease->holder && caller->pidfd >= 0 && caller->pid == lease->pid &&
+               host->ops->process_alive(host, caller->pidfd) > 0 &&
+               host->ops->process_alive(host, lease->holder->pidfd) > 0;
+}
+
 bool access_sees_lease(Bus *bus, Caller *caller, const Lease *lease)
 {
-        if (access_sees_tenant(bus, caller, lease->tenant->name))
-                return true;
-        /* Both are pinned by a pidfd, so one number is one process. */
-        if (lease->holder && caller->pidfd >= 0 && caller->pid == lease->pid)
+        if (access_sees_tenant(bus, caller, lease->tenant->name) || access_is_holder(bus, caller, lease))
                 return true;
         return !lease->tenant->in_policy && caller->uid == lease->uid;
 }

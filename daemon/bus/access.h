@@ -26,6 +26,8 @@ bool access_sees_tenant(Bus *bus, Caller *caller, const char *name);
 bool access_sees_device(Bus *bus, Caller *caller, const Device *device);
 /* Whoever sees a device of the group. */
 bool access_sees_group(Bus *bus, Caller *caller, const Group *group);
+/* Whether the caller is the process that holds the lease. False for a lease that has ended. */
+bool access_is_holder(Bus *bus, const Caller *caller, const Lease *lease);
 /* An administrator, whoever sees its tenant, or the very process that holds it; for a tenant that has left the policy,
  * its holder's user. Who sees a lease may release it. */
 bool access_sees_lease(Bus *bus, Caller *caller, const Lease *lease);

@@ -4,6 +4,8 @@
  * are a message, of the right signature, with strings that are UTF-8. Nothing is copied, so nothing grows. Pure but for
  * one look at /proc/self/fdinfo, which tells what kind of fd came in. Event loop only. */
 
+#include <sys/pidfd.h>
+
 #include "daemon/bus/request.h"
 
 /* The next code point of valid UTF-8. */
@@ -125,7 +127,8 @@ static int read_memlock(sd_bus_message *m, Request *request, Refusal *refusal)
         return 0;
 }
 
-/* The pid behind a pidfd: the kernel says it in fdinfo, for pidfds only. -1 where the process has ended, 0 where it is
+/* The pid behind a pidfd: the kernel says it in fdinfo. Whether it is one the kernel is asked first, since fdinfo of other
+ * files has text of their makers (of a dma-buf its name, which may have lines). -1 where the process has ended, 0 where it is
  * in a pid namespace that we do not see; -EBADF where this is no pidfd. */
 static int pidfd_get_pid(int fd, pid_t *ret)
 {
@@ -133,6 +136,8 @@ static int pidfd_get_pid(int fd, pid_t *ret)
         char path[64], line[128];
 
         (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        if (pidfd_send_signal(fd, 0, NULL, 0) < 0 && errno != ESRCH)
+                return errno == EINVAL ? -EBADF : -errno;
         f = fopen(path, "re");
         if (!f)
                 return -errno;

@@ -41,6 +41,10 @@ void lease_settle_device(Lease *lease, size_t i);
 /* Ends the waiting of the one who asked. */
 void lease_fail(Lease *lease, int error, const Refusal *refusal);
 
+/* lease-table.c: whether the tenant has TENANT_JOBS_MAX jobs at work. A tenant can make the kernel wait in each of them, as
+ * long as it likes (daemon/host/job-proof.c), and others need workers too. */
+bool tenant_is_busy(const Tenant *tenant);
+
 /* fds.c: the rows of a reply, for devices [first, n_devices) of the lease; `rows` has room for LEASE_FDS_MAX. `whole`:
  * the container too, and every group that the lease holds whole; else only those that it holds whole since. */
 #define LEASE_FDS_MAX (2 * JOB_DEVICES_MAX + 1)

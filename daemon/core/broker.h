@@ -19,6 +19,7 @@
 #include "policy/decide.h"
 
 #define BROKER_LEASES_MAX 4096 /* all tenants together */
+#define TENANT_JOBS_MAX   16   /* of one tenant's leases at one time; the host has room for 64 in all */
 #define ACQUIRE_WAIT_MAX  (24 * 3600 * USEC_PER_SEC)
 
 /* One row of the reply to Acquire. The fd is borrowed: the broker closes it when AcquireDone returns. */

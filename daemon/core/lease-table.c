@@ -28,6 +28,16 @@ int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
         return 0;
 }
 
+bool tenant_is_busy(const Tenant *tenant)
+{
+        const Lease *lease;
+        unsigned n = 0;
+
+        DL_FOREACH(tenant->leases, lease)
+                n += lease->job != NULL;
+        return n >= TENANT_JOBS_MAX;
+}
+
 void lease_settle_device(Lease *lease, size_t i)
 {
         Device *device = lease->devices[i];

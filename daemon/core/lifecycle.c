@@ -413,6 +413,12 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         r = broker_tenant_get(broker, plan.tenant->name, &tenant);
         if (r < 0)
                 return r;
+        if (tenant_is_busy(tenant))
+                return refuse(
+                        refusal, RESULT_RATE_LIMITED,
+                        "%d leases of tenant %s are being opened or reclaimed, as many as may be at one "
+                        "time; ask again.",
+                        TENANT_JOBS_MAX, tenant->name);
         r = holder_get(broker, plan.pid, plan.pidfd, &plan.process, &holder);
         if (r < 0)
                 return r;

@@ -4,6 +4,8 @@
  * stays RECLAIMING and is tried again; one whose reset fails is quarantined. The proof is the worker's
  * (daemon/host/job-proof.c); here is what follows from it. Event loop only. */
 
+#include <inttypes.h>
+
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
 
@@ -134,9 +136,11 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
         if (row->error != 0)
                 broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,
                              device->state_reason);
-        broker_event(broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
-                     "Device %s is free%s", device->info.id,
-                     row->reset == RESET_DONE ? " and was reset" : "");
+        broker_event(
+                broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
+                "Device %s is free%s (proof %" PRIu64 " µs, reset %" PRIu64 " µs, driver %" PRIu64 " µs)",
+                device->info.id, row->reset == RESET_DONE ? " and was reset" : "",
+                result->usec[STEP_PROVE_FREE], result->usec[STEP_RESET], result->usec[STEP_RESTORE_DRIVER]);
         return true;
 }
 
@@ -290,7 +294,9 @@ void lease_reclaim(Lease *lease)
         /* A device that is settled may be another lease's before this one is over, and a restart believes the record. */
         if (lease->record_stale)
                 (void)lease_put_record(lease);
-        r = host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
+        r = tenant_is_busy(lease->tenant)
+                    ? -EAGAIN
+                    : host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
         if (r >= 0)
                 container_released(lease->container, &job);
         else

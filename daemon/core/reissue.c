@@ -159,6 +159,12 @@ int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *u
                 return refuse(refusal, RESULT_RATE_LIMITED,
                               "File descriptors of lease %s are being opened already; ask again.",
                               lease->id);
+        if (tenant_is_busy(lease->tenant))
+                return refuse(
+                        refusal, RESULT_RATE_LIMITED,
+                        "%d leases of tenant %s are being opened or reclaimed, as many as may be at one "
+                        "time; ask again.",
+                        TENANT_JOBS_MAX, lease->tenant->name);
         if (lease->container->lost && (lease->container->named || lease->backend == POLICY_BACKEND_GROUP))
                 return refuse(refusal, RESULT_CONTAINER_INCOMPATIBLE,
                               "Container %s is from before a restart of the broker, which has its file "

@@ -111,7 +111,7 @@ static void start_bus(Fixture *f)
         (void)snprintf(f->address, sizeof(f->address), "unix:path=%s/bus", f->dir);
 }
 
-static void start_broker(Fixture *f)
+static void start_service(Fixture *f, const char *program)
 {
         char policy[128], line[64];
         int to[2], from[2];
@@ -120,7 +120,7 @@ static void start_broker(Fixture *f)
         assert_int_equal(setenv("VFIOBROKER_BUS_ADDRESS", f->address, true), 0);
         assert_int_equal(pipe2(to, O_CLOEXEC), 0);
         assert_int_equal(pipe2(from, O_CLOEXEC), 0);
-        f->broker = spawn((const char *const[]){ TEST_BROKER, policy, NULL }, to[0], from[1]);
+        f->broker = spawn((const char *const[]){ program, policy, NULL }, to[0], from[1]);
         (void)close(to[0]);
         (void)close(from[1]);
         f->orders = fdopen(to[1], "we");
@@ -131,7 +131,7 @@ static void start_broker(Fixture *f)
         assert_string_equal(line, "ready\n");
 }
 
-int fixture_setup(void **state)
+Fixture *fixture_start(const char *program, const char *policy)
 {
         Fixture *f = calloc(1, sizeof(*f));
 
@@ -141,9 +141,16 @@ int fixture_setup(void **state)
         (void)snprintf(f->dir, sizeof(f->dir), "/tmp/vfiobroker-bus-XXXXXX");
         assert_non_null(mkdtemp(f->dir));
         assert_int_equal(chmod(f->dir, 0755), 0);
-        fixture_policy(f, NULL);
+        fixture_policy(f, policy);
         start_bus(f);
-        start_broker(f);
+        start_service(f, program ? program : TEST_BROKER);
+        return f;
+}
+
+int fixture_setup(void **state)
+{
+        Fixture *f = fixture_start(NULL, NULL);
+
         *state = f;
 
         (void)broker_tell(f, "add " DEVICE_BLUE " 1 igb");

@@ -47,6 +47,10 @@ typedef struct Fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* A bus with that program on it in place of the broker (NULL for the broker), which gets the same argument, environment
+ * and orders, and says "ready" on standard output. No device is there. For fixture_teardown(). */
+Fixture *fixture_start(const char *program, const char *policy);
+
 /* Writes the policy file; without a text, the one that all tests start with. */
 void fixture_policy(Fixture *f, const char *text);
 

@@ -489,14 +489,53 @@ static void test_group_until_empty(void **state)
         broker_lease_end(core->broker, GRANT(core, red, { D1, D3 }), END_RELEASED);
 }
 
+/* A tenant whose leases all hang in the kernel has TENANT_JOBS_MAX workers and no more: what else it lets go of waits, what
+ * else it asks for is refused, and others go on. */
+static void test_jobs_of_one_tenant(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *other = core_process(core, 200, UID_RED);
+        char ids[TENANT_JOBS_MAX + 3][16];
+        Lease *kept;
+
+        for (unsigned i = 0; i < ELEMENTSOF(ids); i++) {
+                (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 1);
+                (void)core_device(core, ids[i], (int)i + 1, "vfio-pci");
+        }
+        for (unsigned i = 0; i <= TENANT_JOBS_MAX; i++) {
+                (void)GRANT(core, vmm, { ids[i] });
+                fake_host_device(core->fake, ids[i])->hang = true;
+        }
+        fake_host_end_process(core->fake, vmm);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(fake_host_n_jobs(core->fake), TENANT_JOBS_MAX);
+        assert_state(broker_device(core->broker, ids[TENANT_JOBS_MAX]), DEVICE_RECLAIMING);
+        vmm = core_process(core, 101, UID_BLUE);
+        (void)REFUSED(core, RESULT_RATE_LIMITED, vmm, { ids[TENANT_JOBS_MAX + 1] });
+        kept = GRANT(core, other, { ids[TENANT_JOBS_MAX + 2] });
+
+        /* One is through: the one that waited has its turn. */
+        fake_host_device(core->fake, ids[0])->hang = false;
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        assert_state(broker_device(core->broker, ids[0]), DEVICE_AVAILABLE);
+        assert_int_equal(fake_host_n_jobs_of(core->fake, ids[TENANT_JOBS_MAX]), 1);
+        for (unsigned i = 0; i <= TENANT_JOBS_MAX; i++)
+                fake_host_device(core->fake, ids[i])->hang = false;
+        (void)fake_host_run(core->fake);
+        broker_lease_end(core->broker, kept, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(proven_and_reset), TEST(still_open),    TEST(one_by_one),  TEST(quarantine),
-                TEST(worker_dies),      TEST(cannot_start),  TEST(no_timers),   TEST(set_going),
-                TEST(restore_driver),   TEST(restore_fails), TEST(keep_driver), TEST(no_reset),
-                TEST(on_host_driver),   TEST(slow),          TEST(slow_again),  TEST(group_until_empty),
+                TEST(proven_and_reset),   TEST(still_open),    TEST(one_by_one),  TEST(quarantine),
+                TEST(worker_dies),        TEST(cannot_start),  TEST(no_timers),   TEST(set_going),
+                TEST(restore_driver),     TEST(restore_fails), TEST(keep_driver), TEST(no_reset),
+                TEST(on_host_driver),     TEST(slow),          TEST(slow_again),  TEST(group_until_empty),
+                TEST(jobs_of_one_tenant),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
