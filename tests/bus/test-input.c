@@ -176,18 +176,10 @@ static void gives_wrong_signatures(Client *c, const void *arg)
         static const struct {
                 const char *member, *types;
         } table[] = {
-                { "Acquire", "s" },
-                { "Acquire", "" },
-                { "CheckAccess", "as" },
-                { "Explain", "as" },
-                { "GetDevice", "" },
-                { "GetGroup", "s" },
-                { "GetLease", "o" },
-                { "ListDevices", "s" },
-                { "BindDevice", "s" },
-                { "ResetDevice", "ss" },
-                { "Reload", "s" },
-                { "SetVirtualFunctions", "s" },
+                { "Acquire", "s" },      { "Acquire", "" },      { "CheckAccess", "as" },
+                { "Explain", "as" },     { "GetDevice", "" },    { "GetGroup", "s" },
+                { "GetLease", "o" },     { "ListDevices", "s" }, { "BindDevice", "s" },
+                { "ResetDevice", "ss" }, { "Reload", "s" },      { "SetVirtualFunctions", "s" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
