@@ -196,8 +196,30 @@ _public_ int vfiobroker_acquire(struct vfiobroker *broker, const char *const *de
         return broker_end(broker, r);
 }
 
+/* Who is told of each step of a decision. */
+typedef struct Listener {
+        void (*step)(void *userdata, const struct vfiobroker_step *step);
+        void *userdata;
+} Listener;
+
+static int read_path(sd_bus_message *reply, const Listener *listener)
+{
+        struct vfiobroker_step step;
+        int r;
+
+        r = sd_bus_message_enter_container(reply, 'a', "(ssbs)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(reply, "(ssbs)", &step.name, &step.about, &step.passed,
+                                        &step.text)) > 0)
+                listener->step(listener->userdata, &step);
+        return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+/* CheckAccess, or where somebody listens Explain, whose answer has the path before the same. */
 static int check_access(struct vfiobroker *broker, const char *const *devices,
-                        const struct vfiobroker_acquire_options *options, char **ret_text)
+                        const struct vfiobroker_acquire_options *options, const Listener *listener,
+                        char **ret_text)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         struct vfiobroker_acquire_options o;
@@ -208,11 +230,15 @@ static int check_access(struct vfiobroker *broker, const char *const *devices,
         if (r < 0)
                 return r;
 
-        r = request_new(broker, "CheckAccess", devices, &o, &call);
+        r = request_new(broker, listener ? "Explain" : "CheckAccess", devices, &o, &call);
         if (r < 0)
                 return r;
 
-        r = broker_call(broker, call, CALL_TIMEOUT_USEC, "bss", &reply);
+        r = broker_call(broker, call, CALL_TIMEOUT_USEC, listener ? "a(ssbs)bss" : "bss", &reply);
+        if (r < 0)
+                return r;
+
+        r = listener ? read_path(reply, listener) : 0;
         if (r < 0)
                 return r;
 
@@ -235,8 +261,9 @@ static int check_access(struct vfiobroker *broker, const char *const *devices,
         return 0;
 }
 
-_public_ int vfiobroker_check_access(struct vfiobroker *broker, const char *const *devices,
-                                     const struct vfiobroker_acquire_options *options, char **ret_text)
+static int check_public(struct vfiobroker *broker, const char *const *devices,
+                        const struct vfiobroker_acquire_options *options, const Listener *listener,
+                        char **ret_text)
 {
         int r;
 
@@ -245,6 +272,22 @@ _public_ int vfiobroker_check_access(struct vfiobroker *broker, const char *cons
 
         r = broker_begin(broker);
         if (r >= 0)
-                r = check_access(broker, devices, options, ret_text);
+                r = check_access(broker, devices, options, listener, ret_text);
         return broker_end(broker, r);
+}
+
+_public_ int vfiobroker_check_access(struct vfiobroker *broker, const char *const *devices,
+                                     const struct vfiobroker_acquire_options *options, char **ret_text)
+{
+        return check_public(broker, devices, options, NULL, ret_text);
+}
+
+_public_ int vfiobroker_explain(struct vfiobroker *broker, const char *const *devices,
+                                const struct vfiobroker_acquire_options *options,
+                                void (*step)(void *userdata, const struct vfiobroker_step *step),
+                                void *userdata, char **ret_text)
+{
+        const Listener listener = { step, userdata };
+
+        return step ? check_public(broker, devices, options, &listener, ret_text) : -EINVAL;
 }

@@ -105,6 +105,21 @@ int vfiobroker_acquire(struct vfiobroker *broker, const char *const *devices,
 int vfiobroker_check_access(struct vfiobroker *broker, const char *const *devices,
                             const struct vfiobroker_acquire_options *options, char **ret_text);
 
+/* One step of the way to a decision; strings are the library's, good during the call. */
+struct vfiobroker_step {
+        const char *name;  /* "identity", "tenant", "selector" …; org.vfiobroker1(5), Explain, has all */
+        const char *about; /* the tenant or device that it is about, or "" */
+        int passed;        /* 0: it refuses; only tenants that the caller is not are followed by more */
+        const char *text;  /* why, for people */
+};
+
+/* As vfiobroker_check_access(), and calls `step` with userdata for each step of the way there, in order, before it
+ * returns; `step` must not use the connection. */
+int vfiobroker_explain(struct vfiobroker *broker, const char *const *devices,
+                       const struct vfiobroker_acquire_options *options,
+                       void (*step)(void *userdata, const struct vfiobroker_step *step), void *userdata,
+                       char **ret_text);
+
 /* ===== Lease ===== */
 
 enum vfiobroker_fd_kind {

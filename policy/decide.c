@@ -376,7 +376,8 @@ static bool step_isolation(Step *step)
                 return pass_step(step, "it has no IOMMU, and [broker] says noiommu = yes%s",
                                  at(broker->noiommu_where, where));
         if (device->msi_isolated)
-                return pass_step(step, "its interrupts are isolated");
+                return pass_step(step, device->facts->group < 0 ? "it has no IOMMU group"
+                                                                : "its interrupts are isolated");
         if (!broker->unsafe_interrupts)
                 return refuse_step(step, VERDICT_UNSAFE_INTERRUPTS,
                                    "the interrupts of %.64s are not isolated, and [broker] says "

@@ -38,6 +38,7 @@ int verb_host(const Verb *verb, int argc, char **argv);
 int verb_vfs(const Verb *verb, int argc, char **argv);
 int verb_reload(const Verb *verb, int argc, char **argv);
 int verb_policy(const Verb *verb, int argc, char **argv);
+int verb_explain(const Verb *verb, int argc, char **argv);
 int verb_exec(const Verb *verb, int argc, char **argv);
 
 /* Usage and help of a verb, on stdout. */

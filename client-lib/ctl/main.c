@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* vfiobrokerctl: what a person does with the broker. This file has the table of verbs and the options that
- * come before one; each family of verbs has its own file. Everything but `policy` goes through
- * libvfiobroker. */
+ * come before one; each family of verbs has its own file. Everything but `policy` and some of
+ * `explain` goes through libvfiobroker. */
 
 #include <getopt.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 
 #define HELP_LIST "  --no-legend       leave the line of headings out\n"
 
-/* Of check and exec. */
+/* Of check, explain and exec. */
 #define HELP_REQUEST                                                                                        \
         "  --tenant TENANT   the tenant to act as, where you match several\n"                               \
         "  --backend NAME    iommufd, group or auto\n"                                                      \
@@ -40,6 +40,20 @@ static const Verb verbs[] = {
           HELP_REQUEST "\n"
                        "Exits with 0 where they would, else with 1.\n",
           verb_check },
+        { "explain", "[OPTION]... DEVICE...",
+          "Tell step by step how that is decided, also for somebody else",
+          HELP_REQUEST
+          "\n"
+          "For somebody else, or by other files, without the broker and its figures:\n"
+          "  --user USER       a name or uid, with the groups that it has here\n"
+          "  --group GROUP     one more; as often as needed\n"
+          "  --unit UNIT, --slice SLICE, --machine NAME, --label LABEL\n"
+          "                    of the process\n"
+          "  --policy FILE     in place of the files that the broker reads; as often as needed\n"
+          "  --any-owner       do not insist that root owns the files\n"
+          "\n"
+          "Exits with 0 where the devices would be granted, else with 1.\n",
+          verb_explain },
         { "exec", "[OPTION]... --device DEVICE... -- COMMAND...",
           "Acquire devices and become COMMAND, which has them",
           "  --device DEVICE   a device id, group:N or pool:NAME[*K]; as often as needed\n" HELP_REQUEST

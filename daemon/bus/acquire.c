@@ -242,6 +242,12 @@ int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 1;
 }
 
+/* A call in bad form has no answer; any other refusal is one. */
+static bool is_answer(int r)
+{
+        return r >= 0 && r != RESULT_INVALID_ARGS && r != RESULT_LIMITS_EXCEEDED;
+}
+
 int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *bus = userdata;
@@ -256,9 +262,71 @@ int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = prepare(bus, m, caller, &request, &refusal);
         if (r == 0)
                 r = broker_check(bus->broker, &request.acquire, &refusal);
-        /* A call in bad form has no answer; any other refusal is one. */
-        if (r < 0 || r == RESULT_INVALID_ARGS || r == RESULT_LIMITS_EXCEEDED)
+        if (!is_answer(r))
                 return error_set_outcome(error, r, &refusal, "CheckAccess");
         return sd_bus_reply_method_return(m, "bss", r == 0, r == 0 ? "" : error_name((Result)r),
                                           refusal.text);
+}
+
+/* The path of one decision, on its way into the reply. */
+typedef struct Path {
+        sd_bus_message *reply;
+        bool admin;
+        bool refused; /* the last step */
+        int error;
+} Path;
+
+static void append_step(void *userdata, const DecideStep *step)
+{
+        Path *path = userdata;
+        bool tenant = streq(step->name, "tenant");
+
+        /* of a tenant that it is not, a caller does not learn that it is there */
+        if (path->error < 0 || (tenant && !step->passed && !path->admin))
+                return;
+        path->refused = !step->passed && !tenant;
+        path->error = sd_bus_message_append(path->reply, "(ssbs)", step->name, step->about, step->passed,
+                                            step->text);
+}
+
+int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Bus *bus = userdata;
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        Path path = {};
+        const DecideTrace trace = { append_step, &path };
+        Request request;
+        Refusal refusal = {};
+        Caller *caller;
+        int r;
+
+        r = access_require(bus, m, ACCESS_ANY, &caller, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssbs)");
+        if (r < 0)
+                return r;
+        path.reply = reply;
+        path.admin = access_is_admin(bus, caller);
+
+        r = prepare(bus, m, caller, &request, &refusal);
+        if (r == 0) {
+                request.acquire.trace = &trace;
+                r = broker_check(bus->broker, &request.acquire, &refusal);
+        }
+        if (!is_answer(r))
+                return error_set_outcome(error, r, &refusal, "Explain");
+
+        /* what the policy did not decide has the last word */
+        if (r != 0 && !path.refused)
+                append_step(&path, &(DecideStep){ .name = "broker", .about = "", .text = refusal.text });
+        if (path.error < 0)
+                return path.error;
+        path.error = sd_bus_message_close_container(reply);
+        if (path.error >= 0)
+                path.error = sd_bus_message_append(reply, "bss", r == 0, r == 0 ? "" : error_name((Result)r),
+                                                   refusal.text);
+        return path.error < 0 ? path.error : sd_bus_send(NULL, reply, NULL);
 }

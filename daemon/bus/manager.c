@@ -396,6 +396,10 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("CheckAccess", "asa{sv}", SD_BUS_PARAM(devices) SD_BUS_PARAM(options),
                                  "bss", SD_BUS_PARAM(allowed) SD_BUS_PARAM(error) SD_BUS_PARAM(text),
                                  method_check_access, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES(
+                "Explain", "asa{sv}", SD_BUS_PARAM(devices) SD_BUS_PARAM(options), "a(ssbs)bss",
+                SD_BUS_PARAM(path) SD_BUS_PARAM(allowed) SD_BUS_PARAM(error) SD_BUS_PARAM(text),
+                method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListDevices", NULL, "", "a(ssssuss)", SD_BUS_PARAM(devices),
                                  method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListLeases", NULL, "", "a(osssut)", SD_BUS_PARAM(leases),

@@ -59,6 +59,7 @@ typedef struct AcquireRequest {
         const char *label;     /* or NULL; checked UTF-8 */
         uint64_t wait_usec; /* the caller will wait (core/wait.h): that a device is taken is no event yet */
         Lease *target;      /* or NULL: the devices are added to this lease */
+        const DecideTrace *trace; /* or NULL: who is told each step of the policy's decision */
 } AcquireRequest;
 
 typedef enum BrokerEventKind {
@@ -252,7 +253,8 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
 /* Fresh fds for all that the lease holds; nothing is reset, no other device is touched. As broker_lease_add(). */
 int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *userdata, Refusal *refusal);
 
-/* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. */
+/* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. What the policy
+ * does not decide (the process, whether devices are there, the machine) is no step of `request->trace`. */
 int broker_check(Broker *broker, const AcquireRequest *request, Refusal *refusal);
 
 /* Ends a lease: RECLAIMING from now on. Nothing where it is already. May free the lease before it returns (a lease

@@ -173,7 +173,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         };
 }
 
-static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
+static int decide(Broker *broker, const DecideTrace *trace, AcquirePlan *plan, Refusal *refusal)
 {
         DeviceFacts facts[JOB_DEVICES_MAX];
         DecideDevice rows[JOB_DEVICES_MAX] = {};
@@ -200,7 +200,7 @@ static int decide(Broker *broker, AcquirePlan *plan, Refusal *refusal)
         for (size_t i = 0; i < plan->n_devices; i++)
                 plan_decide_row(broker, plan->tenant, plan->devices[i], facts + i, rows + i);
 
-        decide_acquire(&request, &verdict);
+        decide_acquire_traced(&request, trace, &verdict);
         r = plan_result_of_verdict(&verdict, refusal);
         if (r == 0)
                 (void)snprintf(plan->rule, sizeof(plan->rule), "%s", verdict.text);
@@ -519,7 +519,8 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
                         return refuse(refusal, RESULT_NO_TENANT, "Policy has no tenant %s any more.",
                                       request->target->tenant->name);
         } else {
-                decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
+                decide_tenant_traced(broker->policy, &request->caller, request->tenant, request->trace,
+                                     &verdict);
                 r = plan_result_of_verdict(&verdict, refusal);
                 if (r != 0)
                         return r;
@@ -541,7 +542,7 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
 
         /* The backend after the policy's word on devices: a tenant learns first whether it may have them at all. */
         choose_backend(broker, request, &plan);
-        r = decide(broker, &plan, refusal);
+        r = decide(broker, request->trace, &plan, refusal);
         if (r == 0)
                 r = check_backend(broker, &plan, refusal);
         if (r == 0)

@@ -544,6 +544,65 @@ static void test_check_access(void **state)
         assert_at_rest(f);
 }
 
+/* What Explain tells, a line for each step. */
+static void explain(sd_bus *bus, const char *device, char *ret, size_t size)
+{
+        sd_bus_message *m = new_call(bus, "Explain", device), *reply = NULL;
+        const char *name, *about, *text, *error;
+        int passed, allowed;
+        size_t n = 0;
+
+        CHECK(sd_bus_message_append(m, "a{sv}", 0) >= 0);
+        CHECK(sd_bus_call(bus, m, 0, NULL, &reply) >= 0);
+        CHECK(sd_bus_message_enter_container(reply, 'a', "(ssbs)") > 0);
+        while (sd_bus_message_read(reply, "(ssbs)", &name, &about, &passed, &text) > 0) {
+                CHECK(*text);
+                n += (size_t)snprintf(ret + n, size - n, "%s %s %d\n", name, about, passed);
+        }
+        CHECK(sd_bus_message_exit_container(reply) >= 0);
+        CHECK(sd_bus_message_read(reply, "bss", &allowed, &error, &text) >= 0);
+        CHECK(allowed == !*error && *text && n < size);
+        (void)snprintf(ret + n, size - n, "%s", error);
+        CHECK(!strstr(text, "red"));
+        sd_bus_message_unref(m);
+        sd_bus_message_unref(reply);
+}
+
+static void explains(Client *c, const void *arg)
+{
+        char path[2048];
+
+        explain(c->bus, DEVICE_BLUE, path, sizeof(path));
+        CHECK(streq(path, "identity  1\ntenant blue 1\nselector " DEVICE_BLUE " 1\ngroup " DEVICE_BLUE
+                          " 1\nreset-set " DEVICE_BLUE " 1\nvirtual-function " DEVICE_BLUE
+                          " 1\nisolation " DEVICE_BLUE " 1\nbackend  1\ndevices-max  1\nleases-max  "
+                          "1\nmemlock  1\nmemlock-host  1\nstate " DEVICE_BLUE " 1\n"));
+        explain(c->bus, DEVICE_RED, path, sizeof(path));
+        CHECK(streq(path, "identity  1\ntenant blue 1\nselector " DEVICE_RED " 0\n" OURS "DeniedByPolicy"));
+        explain(c->bus, "0000:99:00.0", path, sizeof(path));
+        CHECK(streq(path, "identity  1\ntenant blue 1\nbroker  0\n" OURS "NoSuchDevice"));
+}
+
+static void explains_as_admin(Client *c, const void *arg)
+{
+        char path[2048];
+
+        explain(c->bus, DEVICE_BLUE, path, sizeof(path));
+        CHECK(strstr(path, "\ntenant blue 0\n") && strstr(path, "\ntenant red 0\n"));
+        CHECK(strstr(path, "\nbroker  0\n" OURS "NoTenant"));
+}
+
+/* Proves: Explain tells the way to the answer of CheckAccess, and of other tenants to administrators only. */
+static void test_explain(void **state)
+{
+        Fixture *f = *state;
+
+        run_as(f, UID_BLUE, explains, NULL);
+        run_as(f, 0, explains_as_admin, NULL);
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "host");
+        assert_at_rest(f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -563,6 +622,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_mixed_identity, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_reply_no_lease, setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_check_access, setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_explain, setup, fixture_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

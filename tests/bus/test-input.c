@@ -10,12 +10,14 @@
 
 #define INVALID STANDARD "InvalidArgs"
 
-/* CheckAccess reads its arguments with the same code, and has no rate. */
+/* CheckAccess and Explain read their arguments with the same code, and have no rate. */
 static void option_is_refused(sd_bus *bus, const char *key, const char *type, const void *value,
                               const char *error, const char *text)
 {
-        for (int i = 0; i < 2; i++) {
-                sd_bus_message *m = new_call(bus, i == 0 ? "Acquire" : "CheckAccess", DEVICE_BLUE);
+        static const char *const members[] = { "Acquire", "CheckAccess", "Explain" };
+
+        for (size_t i = 0; i < ELEMENTSOF(members); i++) {
+                sd_bus_message *m = new_call(bus, members[i], DEVICE_BLUE);
 
                 CHECK(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
                 CHECK(sd_bus_message_open_container(m, 'e', "sv") >= 0);
@@ -173,17 +175,10 @@ static void gives_wrong_signatures(Client *c, const void *arg)
         static const struct {
                 const char *member, *types;
         } table[] = {
-                { "Acquire", "s" },
-                { "Acquire", "" },
-                { "CheckAccess", "as" },
-                { "GetDevice", "" },
-                { "GetGroup", "s" },
-                { "GetLease", "o" },
-                { "ListDevices", "s" },
-                { "BindDevice", "s" },
-                { "ResetDevice", "ss" },
-                { "Reload", "s" },
-                { "SetVirtualFunctions", "s" },
+                { "Acquire", "s" },      { "Acquire", "" },      { "CheckAccess", "as" },
+                { "Explain", "as" },     { "GetDevice", "" },    { "GetGroup", "s" },
+                { "GetLease", "o" },     { "ListDevices", "s" }, { "BindDevice", "s" },
+                { "ResetDevice", "ss" }, { "Reload", "s" },      { "SetVirtualFunctions", "s" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {

@@ -322,6 +322,49 @@ static void test_check_access(void **state)
         fake_broker_disconnect(&fake, broker);
 }
 
+static int explain_handler(FakeBroker *fake, sd_bus_message *call)
+{
+        const bool *allowed = fake->userdata;
+
+        assert_true(sd_bus_message_is_method_call(call, NULL, "Explain"));
+        return sd_bus_reply_method_return(call, "a(ssbs)bss", 2, "tenant", "blue", true, "it is", "selector",
+                                          "0000:01:00.0", *allowed, "why", *allowed,
+                                          *allowed ? "" : "org.vfiobroker1.Error.DeniedByPolicy", "the end");
+}
+
+static void take_step(void *userdata, const struct vfiobroker_step *step)
+{
+        char *text = userdata;
+
+        (void)sprintf(text + strlen(text), "%s %s %d %s;", step->name, step->about, step->passed,
+                      step->text);
+}
+
+/* Each step in order, and then the same answer as that of check_access. */
+static void test_explain(void **state)
+{
+        char steps[256] = "";
+        struct vfiobroker *broker;
+        bool allowed = true;
+        FakeBroker fake;
+        char *text;
+
+        broker = fake_broker_connect(&fake, explain_handler, &allowed);
+        assert_int_equal(vfiobroker_explain(broker, one_device, NULL, take_step, steps, &text), 0);
+        assert_string_equal(steps, "tenant blue 1 it is;selector 0000:01:00.0 1 why;");
+        assert_string_equal(text, "the end");
+        free(text);
+
+        allowed = false;
+        steps[0] = 0;
+        assert_int_equal(vfiobroker_explain(broker, one_device, NULL, take_step, steps, NULL), -EACCES);
+        assert_string_equal(steps, "tenant blue 1 it is;selector 0000:01:00.0 0 why;");
+        assert_string_equal(vfiobroker_last_error(broker)->text, "the end");
+        assert_int_equal(vfiobroker_explain(broker, one_device, NULL, NULL, NULL, NULL), -EINVAL);
+        assert_int_equal(vfiobroker_explain(broker, NULL, NULL, take_step, steps, NULL), -EINVAL);
+        fake_broker_disconnect(&fake, broker);
+}
+
 static int strange_handler(FakeBroker *fake, sd_bus_message *call)
 {
         (void)fake;
@@ -372,6 +415,7 @@ int main(void)
                 cmocka_unit_test(test_group_backend),   cmocka_unit_test(test_release),
                 cmocka_unit_test(test_refusals),        cmocka_unit_test(test_check_access),
                 cmocka_unit_test(test_strange_answers), cmocka_unit_test(test_not_utf8),
+                cmocka_unit_test(test_explain),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

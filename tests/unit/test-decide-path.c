@@ -252,7 +252,7 @@ static void test_allowed(void **state)
                             "virtual-function A yes: it is no virtual function\n"
                             "virtual-function B yes: it is no virtual function\n"
                             "isolation A yes: its interrupts are isolated\n"
-                            "isolation B yes: its interrupts are isolated\n"
+                            "isolation B yes: it has no IOMMU group\n"
                             "backend yes: iommufd will do; the tenant may use iommufd (t:11)\n"
                             "devices-max yes: 2 asked for, 0 leased; devices-max = 4 (t:8)\n"
                             "leases-max yes: 0 leases; leases-max = 2 (t:9)\n"
