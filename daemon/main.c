@@ -120,6 +120,8 @@ static int start(Daemon *self)
                 r = bus_find_owners(self->bus);
         if (r >= 0)
                 r = make_functions(self->event, self->broker, self->bus);
+        if (r >= 0)
+                journal_divided(self->broker);
         return r;
 }
 

@@ -47,6 +47,14 @@ int make_functions(sd_event *event, Broker *broker, Bus *bus)
         return r < 0 ? r : bus_hold(bus, event, false);
 }
 
+void journal_divided(const Broker *broker)
+{
+        _cleanup_policy_errors_ PolicyErrors errors = POLICY_ERRORS_NULL;
+
+        broker_check_divided(broker, &errors);
+        journal_policy(&errors);
+}
+
 int reload_policy(Broker *broker, char **ret_errors)
 {
         _cleanup_policy_ Policy *policy = NULL;
@@ -60,8 +68,10 @@ int reload_policy(Broker *broker, char **ret_errors)
         r = load_policy(&policy, ret_errors);
         if (r >= 0)
                 r = broker_set_policy(broker, policy);
-        if (r >= 0)
+        if (r >= 0) {
                 (void)TAKE_PTR(policy);
+                journal_divided(broker);
+        }
         (void)sd_notify(false, "READY=1");
         return r;
 }

@@ -13,5 +13,9 @@ int load_policy(Policy **ret, char **ret_errors);
  * bus wait too, so that who starts the broker by asking for one finds it. */
 int make_functions(sd_event *event, Broker *broker, Bus *bus);
 
+/* What of the policy in force only the devices show (broker_check_divided()), to the journal. At the start, once they are
+ * known; a reload does it by itself. */
+void journal_divided(const Broker *broker);
+
 /* Puts the installed policy in force; where it has errors, the old one stays and the rest is as above. */
 int reload_policy(Broker *broker, char **ret_errors);

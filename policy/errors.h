@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Gathering what is wrong in a policy. For the files of this folder only; the callers' half is in
- * policy-file.h. */
+/* Gathering what is wrong in a policy. For the files of this folder, and daemon/core/divided.c, which sees what only the
+ * devices show; the callers' half is in policy-file.h. */
 
 #include <stdarg.h>
 

@@ -52,6 +52,13 @@ static int read_device(const char *id, HostDevice *ret)
         slash = strrchr(target, '/');
         if (slash)
                 ret->group = atoi(slash + 1);
+
+        (void)snprintf(path, sizeof(path), DEVICES "/%s/driver", id);
+        n = ret->bridge ? readlink(path, target, sizeof(target) - 1) : -1;
+        target[n < 0 ? 0 : n] = 0;
+        slash = strrchr(target, '/');
+        if (slash)
+                (void)snprintf(ret->driver, sizeof(ret->driver), "%.31s", slash + 1);
         return 0;
 }
 

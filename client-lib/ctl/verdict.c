@@ -291,6 +291,30 @@ static void say_groups(Screen *screen, const struct vfiobroker_host *host, const
                     shared - shown);
 }
 
+/* Drivers that leave the DMA of a group to user space are VFIO's, pci-stub and pcieport, and none does too
+ * (driver_managed_dma and iommu_device_use_default_domain(), Linux 6.12). */
+static bool blocks(const HostDevice *device)
+{
+        return device->bridge && device->driver[0] && !streq(device->driver, "pcieport") &&
+               !streq(device->driver, "pci-stub") && !strstr(device->driver, "vfio");
+}
+
+/* Bridges that keep what is below them from being lent: the hot plug of conventional ones has a driver, and kernels have it
+ * built in. */
+static void say_blocking(Screen *screen, const HostDevice *devices, size_t n)
+{
+        for (size_t i = 0; i < n && screen->left >= GROUP_ROWS + 1; i++) {
+                const HostDevice *bridge = devices + i;
+
+                if (!blocks(bridge) || bridge->group < 0 || count_members(bridge->group, devices, n) == 0)
+                        continue;
+                say(screen, NOTE, "Group %d cannot be lent: its bridge %s is bound to %s", bridge->group,
+                    bridge->id, bridge->driver);
+                say(screen, MORE, "Unbind it: echo %s > /sys/bus/pci/drivers/%s/unbind", bridge->id,
+                    bridge->driver);
+        }
+}
+
 bool verdict_print(const struct vfiobroker_host *host, const HostDevice *devices, size_t n_devices,
                    size_t rows, FILE *f)
 {
@@ -300,6 +324,7 @@ bool verdict_print(const struct vfiobroker_host *host, const HostDevice *devices
         say_iommu(&screen, host);
         say_interrupts(&screen, host);
         say_modules(&screen, host);
+        say_blocking(&screen, devices, n_devices);
         say_groups(&screen, host, devices, n_devices);
         (void)fprintf(f, "%s\n",
                       screen.good ? "This host keeps its devices apart."

@@ -12,7 +12,8 @@ typedef struct HostDevice {
         char path[512]; /* links resolved: "/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0" */
         int group;      /* -1 for none */
         bool bridge;
-        bool express; /* has a PCI Express capability: it is not on a conventional bus */
+        bool express;    /* has a PCI Express capability: it is not on a conventional bus */
+        char driver[32]; /* of a bridge; "" for none */
 } HostDevice;
 
 /* Prints it, at most `rows` lines of at most 79 characters: groups past that are counted. True where the host is

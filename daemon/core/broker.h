@@ -208,6 +208,10 @@ void broker_unobserve(Broker *broker, void *userdata);
 /* Swaps the policy whole; live leases stay. Takes the reference over where 0 is returned; else nothing has changed. */
 int broker_set_policy(Broker *broker, Policy *policy);
 
+/* Adds a warning for each IOMMU group, and each set of devices that only one bus reset resets, of which the policy in force
+ * gives one part to one tenant and another to another. By the devices that are there now. */
+void broker_check_divided(const Broker *broker, PolicyErrors *errors);
+
 /* --- the inventory's side --- */
 
 /* A device is there, or what the kernel says of it changed. Takes the lists of `info` over; what it still has after an

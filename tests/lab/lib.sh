@@ -11,7 +11,7 @@ LAB=/lab/src/tests/lab
 LAB_SCENARIO=${LAB_SCENARIO:-shell}
 BROKER=org.vfiobroker1
 # What holds for a shell that only sources this file; `boot` gives the real values.
-LAB_FLAVOUR=built LAB_BACKEND=iommufd
+LAB_FLAVOUR=built LAB_BACKEND=iommufd LAB_IMAGE=bzImage
 [[ ! -r /run/lab/env ]] || source /run/lab/env
 
 # What a lease comes by here. Checks of one backend's own things stand in an `if by_group` or `if by_iommufd`.
@@ -237,6 +237,8 @@ lab_reset() {
 
 pci_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo none)"; }     # ID
 pci_group() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group" || echo none)"; } # ID
+# Debian's kernel has the driver of a conventional bridge's hot plug built in, and that keeps the bridge's group from VFIO.
+free_bridge() { [[ $(pci_driver $BRIDGE) != shpchp ]] || echo $BRIDGE >/sys/bus/pci/drivers/shpchp/unbind; }
 pci_ids() { cut -c3- <(cat "/sys/bus/pci/devices/$1/vendor") | tr -d '\n'; echo -n :; cut -c3- "/sys/bus/pci/devices/$1/device"; } # ID
 limit_memlock() { awk '/^Max locked memory/ { print $4 }' "/proc/$1/limits"; }             # PID
 

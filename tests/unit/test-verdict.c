@@ -124,6 +124,31 @@ static void test_groups(void **state)
         expect(&host, alone, ELEMENTSOF(alone), true, "Devices without an IOMMU group: 1\n");
 }
 
+/* A bridge that has a driver of its own keeps what is below it from everybody; one without, or with pcieport, does not. */
+static void test_blocking(void **state)
+{
+        HostDevice devices[] = {
+                { "0000:07:00.0", ROOT "0000:00:08.0/0000:07:00.0", 7, true, true, "shpchp" },
+                { "0000:08:01.0", ROOT "0000:00:08.0/0000:07:00.0/0000:08:01.0", 7, false, false },
+        };
+        const struct vfiobroker_host host = GOOD_HOST;
+        const char *what = "note  Group 7 cannot be lent: its bridge 0000:07:00.0 is bound to shpchp\n";
+        char *text;
+        bool good;
+
+        expect(&host, devices, ELEMENTSOF(devices), true, what);
+        expect(&host, devices, ELEMENTSOF(devices), true,
+               "echo 0000:07:00.0 > /sys/bus/pci/drivers/shpchp/unbind\n");
+        strcpy(devices[0].driver, "pcieport");
+        text = print(&host, devices, ELEMENTSOF(devices), &good);
+        assert_null(strstr(text, "cannot be lent"));
+        free(text);
+        devices[0].driver[0] = 0;
+        text = print(&host, devices, ELEMENTSOF(devices), &good);
+        assert_null(strstr(text, "cannot be lent"));
+        free(text);
+}
+
 /* However many there are, and however long their names, it is one screen. */
 static void test_screen(void **state)
 {
@@ -155,9 +180,8 @@ static void test_screen(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good),
-                cmocka_unit_test(test_bad),
-                cmocka_unit_test(test_groups),
+                cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),
+                cmocka_unit_test(test_groups), cmocka_unit_test(test_blocking),
                 cmocka_unit_test(test_screen),
         };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* tenant pass-dup DEVICE --unbound|--bound|--mmap: the holder of a lease ends, and another process goes on
- * with a copy of its device fd (never bound, or bound), or with nothing but a mapping of its BAR. The parent
+/* tenant pass-dup DEVICE --unbound|--bound|--group|--mmap: the holder of a lease ends, and another process goes on
+ * with a copy of its device fd (never bound, or bound), with one of its group's fd, or with nothing but a mapping of its BAR. The parent
  * prints the child's pid once the child has nothing else any more, and exits; the child lets go on SIGUSR1
  * and exits. Its unit must be one whose processes outlive the main one (KillMode=process). */
 
@@ -56,7 +56,8 @@ static _Noreturn void child(Client *client, int keep, int ready)
 
 int tenant_pass_dup(int argc, char **argv)
 {
-        bool map = strcmp(argv[2], "--mmap") == 0, bound = map || strcmp(argv[2], "--bound") == 0;
+        bool map = strcmp(argv[2], "--mmap") == 0, group = strcmp(argv[2], "--group") == 0;
+        bool bound = map || group || strcmp(argv[2], "--bound") == 0;
         int pipe_fds[2], keep = -1;
         Client client;
         sigset_t set;
@@ -65,7 +66,7 @@ int tenant_pass_dup(int argc, char **argv)
 
         (void)argc;
         if (!bound && strcmp(argv[2], "--unbound") != 0)
-                die(0, "not one of --unbound, --bound, --mmap: %s", argv[2]);
+                die(0, "not one of --unbound, --bound, --group, --mmap: %s", argv[2]);
 
         client_open(&client);
         client_acquire(&client, (const char *const[]){ argv[1], NULL }, UINT64_MAX);
@@ -74,9 +75,11 @@ int tenant_pass_dup(int argc, char **argv)
         if (map) {
                 client_map_bar(&client.devices[0]);
         } else {
-                keep = fcntl(client.devices[0].fd, F_DUPFD_CLOEXEC, 3);
+                keep = fcntl(group ? vfiobroker_lease_find_fd(client.lease, VFIOBROKER_FD_GROUP, 0)
+                                   : client.devices[0].fd,
+                             F_DUPFD_CLOEXEC, 3);
                 if (keep < 0)
-                        die(errno, "duplicate the device's fd");
+                        die(errno, "duplicate the fd");
         }
 
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)

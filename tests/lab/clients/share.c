@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* tenant share NAME EDU BYTES [IOAS IOVA]: one process of several in a named container. The first maps BYTES of its
+/* tenant share NAME EDU BYTES [IOAS IOVA]: one process of several in a named container, or "" for the only one in its
+ * own. The first maps BYTES of its
  * memory, whose first page has a text, and says its I/O address space; a later one, given that, maps nothing but a
  * page of its own at IOVA, and has its own device read the text at the first one's address. Each then works until it
  * is killed.
@@ -33,7 +34,7 @@ int tenant_share(int argc, char **argv)
         int r;
 
         client_open(&client);
-        client.container_name = argv[1];
+        client.container_name = argv[1][0] ? argv[1] : NULL;
         client.ioas = peer ? (uint32_t)number(argv[4]) : 0;
         client_acquire(&client, devices, number(argv[3]));
         client_bind(&client);

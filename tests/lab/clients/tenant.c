@@ -20,7 +20,7 @@ static const struct {
         { "twice", "DEVICE", 2, tenant_twice },
         { "dma-loop", "EDU [IGB]", 2, tenant_dma_loop },
         { "peek-igb", "IGB", 2, tenant_peek_igb },
-        { "pass-dup", "DEVICE --unbound|--bound|--mmap", 3, tenant_pass_dup },
+        { "pass-dup", "DEVICE --unbound|--bound|--group|--mmap", 3, tenant_pass_dup },
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
         { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },
         { "reissue", "EDU", 2, tenant_reissue },
