@@ -21,6 +21,7 @@
 #define BROKER_DEVICE           "org.vfiobroker1.Device"
 #define BROKER_GROUP            "org.vfiobroker1.Group"
 #define BROKER_CONTAINER        "org.vfiobroker1.Container"
+#define BROKER_TENANT           "org.vfiobroker1.Tenant"
 #define BROKER_LEASE            "org.vfiobroker1.Lease"
 
 /* Time for a call that only asks, and for one that waits for drivers and resets. */

@@ -280,3 +280,23 @@ static const ListSource containers = {
 };
 
 DEFINE_LIST(container, &containers)
+
+#define AT(member) offsetof(struct vfiobroker_tenant_entry, member)
+static const Field tenant_fields[] = {
+        { "Name", "s", FIELD_STRING, AT(name) },
+        { "DevicesLeased", "u", FIELD_U32, AT(devices_leased) },
+        { "DevicesMax", "u", FIELD_U32, AT(devices_max) },
+        { "LeasesMax", "u", FIELD_U32, AT(leases_max) },
+        { "Leases", "ao", FIELD_IDS, AT(leases), .prefix = BROKER_LEASE_PREFIX },
+        { "MemlockCommitted", "t", FIELD_U64, AT(memlock_committed) },
+        { "MemlockUsed", "t", FIELD_U64, AT(memlock_used) },
+        { "MemlockMax", "t", FIELD_U64, AT(memlock_max) },
+};
+#undef AT
+
+static const ListSource tenants = {
+        .interface = BROKER_TENANT,
+        .type = { sizeof(struct vfiobroker_tenant_entry), tenant_fields, ELEMENTSOF(tenant_fields) },
+};
+
+DEFINE_LIST(tenant, &tenants)

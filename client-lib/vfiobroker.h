@@ -296,6 +296,26 @@ struct vfiobroker_container_list {
 int vfiobroker_list_containers(struct vfiobroker *broker, struct vfiobroker_container_list **ret);
 struct vfiobroker_container_list *vfiobroker_container_list_free(struct vfiobroker_container_list *list);
 
+/* UINT32_MAX and UINT64_MAX stand for "not limited". */
+struct vfiobroker_tenant_entry {
+        const char *name;
+        uint32_t devices_leased, devices_max;
+        uint32_t leases_max;
+        const char *const *leases;  /* ids, NULL-terminated */
+        uint64_t memlock_committed; /* bytes, of all leases */
+        uint64_t memlock_used;      /* bytes that their processes have locked at this moment */
+        uint64_t memlock_max;       /* bytes */
+};
+
+struct vfiobroker_tenant_list {
+        size_t n;
+        const struct vfiobroker_tenant_entry *const *tenants;
+};
+
+/* The tenants that the caller is, in no order; administrators see all. Otherwise as vfiobroker_list_devices(). */
+int vfiobroker_list_tenants(struct vfiobroker *broker, struct vfiobroker_tenant_list **ret);
+struct vfiobroker_tenant_list *vfiobroker_tenant_list_free(struct vfiobroker_tenant_list *list);
+
 /* A lease as the broker has it, whoever's handle it is. */
 struct vfiobroker_lease_info {
         const char *tenant;

@@ -27,6 +27,8 @@ int verb_list(const Verb *verb, int argc, char **argv);
 int verb_leases(const Verb *verb, int argc, char **argv);
 int verb_groups(const Verb *verb, int argc, char **argv);
 int verb_containers(const Verb *verb, int argc, char **argv);
+int verb_tenants(const Verb *verb, int argc, char **argv);
+int verb_top(const Verb *verb, int argc, char **argv);
 int verb_tree(const Verb *verb, int argc, char **argv);
 int verb_status(const Verb *verb, int argc, char **argv);
 int verb_check(const Verb *verb, int argc, char **argv);
@@ -40,6 +42,11 @@ int verb_reload(const Verb *verb, int argc, char **argv);
 int verb_policy(const Verb *verb, int argc, char **argv);
 int verb_explain(const Verb *verb, int argc, char **argv);
 int verb_exec(const Verb *verb, int argc, char **argv);
+
+/* list.c: the table of tenants, for `tenants` and `top`. */
+typedef struct Table Table;
+int tenant_table_new(Table **ret);
+int tenant_table_add(Table *table, const struct vfiobroker_tenant_entry *tenant);
 
 /* Usage and help of a verb, on stdout. */
 void verb_print_help(const Verb *verb);
@@ -77,3 +84,4 @@ DEFINE_CLEANUP(struct vfiobroker_lease_list *, vfiobroker_lease_list_free)
 DEFINE_CLEANUP(struct vfiobroker_lease_info *, vfiobroker_lease_info_free)
 DEFINE_CLEANUP(struct vfiobroker_group_list *, vfiobroker_group_list_free)
 DEFINE_CLEANUP(struct vfiobroker_container_list *, vfiobroker_container_list_free)
+DEFINE_CLEANUP(struct vfiobroker_tenant_list *, vfiobroker_tenant_list_free)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vfiobrokerctl list, leases, groups and containers: one table each. */
+/* vfiobrokerctl list, leases, groups, containers and tenants: one table each. */
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -223,4 +223,64 @@ int verb_containers(const Verb *verb, int argc, char **argv)
         static const char *const headings[] = { "CONTAINER", "BACKEND", "TENANT", "GROUPS", "LEASES" };
 
         return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_containers);
+}
+
+static const char *const tenant_headings[] = { "TENANT", "DEVICES", "LEASES", "COMMITTED", "USED", "MAX" };
+
+int tenant_table_new(Table **ret)
+{
+        return table_new(tenant_headings, ELEMENTSOF(tenant_headings), ret);
+}
+
+/* "2/4", "2" where there is no limit. */
+static void format_share(size_t n, uint32_t max, char *ret, size_t size)
+{
+        if (max == UINT32_MAX)
+                (void)snprintf(ret, size, "%zu", n);
+        else
+                (void)snprintf(ret, size, "%zu/%" PRIu32, n, max);
+}
+
+int tenant_table_add(Table *table, const struct vfiobroker_tenant_entry *tenant)
+{
+        char devices[32], leases[32], committed[FORMAT_SIZE_MAX], used[FORMAT_SIZE_MAX],
+                max[FORMAT_SIZE_MAX] = "";
+        size_t n = 0;
+
+        while (tenant->leases[n])
+                n++;
+        format_share(tenant->devices_leased, tenant->devices_max, devices, sizeof(devices));
+        format_share(n, tenant->leases_max, leases, sizeof(leases));
+        if (tenant->memlock_max != UINT64_MAX)
+                (void)format_size(tenant->memlock_max, max);
+        return table_add_row(table, (const char *const[]){ tenant->name, devices, leases,
+                                                           format_size(tenant->memlock_committed, committed),
+                                                           format_size(tenant->memlock_used, used), max });
+}
+
+static int by_name(const void *a, const void *b)
+{
+        const struct vfiobroker_tenant_entry *const *x = a, *const *y = b;
+
+        return strcmp((*x)->name, (*y)->name);
+}
+
+static int fill_tenants(struct vfiobroker *broker, Table *table)
+{
+        _cleanup_(vfiobroker_tenant_list_freep) struct vfiobroker_tenant_list *list = NULL;
+        int r;
+
+        r = vfiobroker_list_tenants(broker, &list);
+        if (r < 0)
+                return r;
+
+        qsort((void *)list->tenants, list->n, sizeof(*list->tenants), by_name);
+        for (size_t i = 0; r >= 0 && i < list->n; i++)
+                r = tenant_table_add(table, list->tenants[i]);
+        return r;
+}
+
+int verb_tenants(const Verb *verb, int argc, char **argv)
+{
+        return show(verb, argc, argv, tenant_headings, ELEMENTSOF(tenant_headings), fill_tenants);
 }

@@ -33,6 +33,13 @@ static const Verb verbs[] = {
         { "containers", "[--no-legend]", "List the containers (I/O address spaces) of your tenants",
           HELP_LIST, verb_containers },
         { "leases", "[--no-legend]", "List the leases of your tenants", HELP_LIST, verb_leases },
+        { "tenants", "[--no-legend]", "List what your tenants have, and may have", HELP_LIST, verb_tenants },
+        { "top", "[--once] [--delay SECONDS]", "Show tenants and leases, and their locked memory, live",
+          "  --once            show them once, as where the output is no terminal\n"
+          "  --delay SECONDS   between two looks, from 0.1; default 2\n"
+          "\n"
+          "q leaves it.\n",
+          verb_top },
         { "status", "WHAT...", "Show everything about devices, groups, containers and leases",
           "WHAT is a device id, group:N, container:NAME or lease:ID.\n", verb_status },
         { "check", "[OPTION]... DEVICE...",

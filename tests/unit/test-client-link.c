@@ -21,6 +21,7 @@ static void test_null(void **state)
         struct vfiobroker_device_list *device_list;
         struct vfiobroker_lease_list *lease_list;
         struct vfiobroker_container_list *container_list;
+        struct vfiobroker_tenant_list *tenant_list;
         struct vfiobroker_group_list *group_list;
         struct vfiobroker_lease_info *info;
         struct vfiobroker_device *device;
@@ -36,6 +37,7 @@ static void test_null(void **state)
         assert_int_equal(vfiobroker_list_leases(NULL, &lease_list), -EINVAL);
         assert_int_equal(vfiobroker_list_groups(NULL, &group_list), -EINVAL);
         assert_int_equal(vfiobroker_list_containers(NULL, &container_list), -EINVAL);
+        assert_int_equal(vfiobroker_list_tenants(NULL, &tenant_list), -EINVAL);
         assert_int_equal(vfiobroker_get_lease(NULL, "x", &info), -EINVAL);
         assert_int_equal(vfiobroker_reissue(NULL, "x", &lease), -EINVAL);
         assert_int_equal(vfiobroker_get_device(NULL, "x", &device), -EINVAL);
@@ -80,6 +82,7 @@ static void test_free_null(void **state)
         assert_null(vfiobroker_lease_info_free(NULL));
         assert_null(vfiobroker_group_list_free(NULL));
         assert_null(vfiobroker_container_list_free(NULL));
+        assert_null(vfiobroker_tenant_list_free(NULL));
 }
 
 /* A bus that is not there is open's failure, and leaves *ret alone. */

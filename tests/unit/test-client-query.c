@@ -266,7 +266,10 @@ static int objects_handler(FakeBroker *fake, sd_bus_message *call)
                 /* one that says little */
                 "/org/vfiobroker1/group/_38", 1, "org.vfiobroker1.Group", 1, "Number", "u", 8,
                 /* one of another kind */
-                "/org/vfiobroker1/tenant/blue", 1, "org.vfiobroker1.Tenant", 1, "Name", "s", "blue",
+                "/org/vfiobroker1/tenant/blue", 1, "org.vfiobroker1.Tenant", 8, "Name", "s", "blue",
+                "DevicesLeased", "u", 2, "DevicesMax", "u", 4, "LeasesMax", "u", UINT32_MAX, "Leases", "ao",
+                1, "/org/vfiobroker1/lease/l_2d1", "MemlockCommitted", "t", UINT64_C(1) << 30, "MemlockUsed",
+                "t", UINT64_C(4096), "MemlockMax", "t", UINT64_MAX,
                 "/org/vfiobroker1/container/blue_2fvm_2d1", 1, "org.vfiobroker1.Container", 6, "Name", "s",
                 "vm-1", "Backend", "s", "group", "Tenant", wrong ? wrong : "s", wrong ? "s" : "blue",
                 "Groups", "ao", 2, "/org/vfiobroker1/group/_37", "/org/vfiobroker1/group/_38", "Leases",
@@ -279,6 +282,8 @@ static void test_object_lists(void **state)
 {
         struct vfiobroker_container_list *containers;
         const struct vfiobroker_container_entry *c;
+        const struct vfiobroker_tenant_entry *t;
+        struct vfiobroker_tenant_list *tenants;
         const struct vfiobroker_group_entry *g;
         struct vfiobroker_group_list *groups;
         struct vfiobroker *broker;
@@ -287,7 +292,21 @@ static void test_object_lists(void **state)
         broker = fake_broker_connect(&fake, objects_handler, NULL);
         assert_int_equal(vfiobroker_list_groups(broker, &groups), 0);
         assert_int_equal(vfiobroker_list_containers(broker, &containers), 0);
+        assert_int_equal(vfiobroker_list_tenants(broker, &tenants), 0);
         fake_broker_disconnect(&fake, broker);
+
+        assert_int_equal(tenants->n, 1);
+        t = tenants->tenants[0];
+        assert_string_equal(t->name, "blue");
+        assert_int_equal(t->devices_leased, 2);
+        assert_int_equal(t->devices_max, 4);
+        assert_true(t->leases_max == UINT32_MAX);
+        assert_string_equal(t->leases[0], "l-1");
+        assert_null(t->leases[1]);
+        assert_true(t->memlock_committed == UINT64_C(1) << 30);
+        assert_true(t->memlock_used == 4096);
+        assert_true(t->memlock_max == UINT64_MAX);
+        assert_null(vfiobroker_tenant_list_free(tenants));
 
         assert_int_equal(groups->n, 2);
         g = groups->groups[0];
