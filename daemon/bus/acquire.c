@@ -209,10 +209,9 @@ static bool woken(void *userdata, WaitWake wake)
         r = sd_bus_message_rewind(call->message, true);
         if (r >= 0)
                 r = attempt(call, caller, &left, &wait, &refusal);
-        if (r == 0)
-                return false;
-        if (left > 0 && wait_may_help(r))
-                return true;
+        call->waiting = left > 0 && wait_may_help(r);
+        if (r == 0 || call->waiting)
+                return call->waiting;
         (void)call_fail(call, r, &refusal, "Acquire");
         return false;
 }
@@ -235,6 +234,7 @@ int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (wait > 0 && wait_may_help(r)) {
                 call->deadline = host->ops->monotonic(host) + wait;
                 r = broker_wait(bus->broker, caller->id, wait, woken, call, &refusal);
+                call->waiting = r == 0;
         }
         if (r != 0)
                 return error_set_outcome(error, r, &refusal, "Acquire");

@@ -10,7 +10,8 @@ struct Call {
         sd_bus_message *message; /* one reference */
         uid_t uid;
         uint64_t caller;   /* its id */
-        uint64_t deadline; /* of its waiting for a device, monotonic */
+        bool waiting;      /* for a device, until: */
+        uint64_t deadline; /* monotonic */
         Call *next, *prev; /* utlist, in Bus.calls */
 };
 

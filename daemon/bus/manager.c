@@ -129,6 +129,22 @@ PROPERTY_GETTER(get_devices)
         return append_count(userdata, &device_kind, reply, error);
 }
 
+/* The viewer's own user's, to an administrator all. */
+PROPERTY_GETTER(get_waiting)
+{
+        const Bus *bus_of = userdata;
+        uint32_t n = 0;
+        Caller *viewer;
+        int r;
+
+        r = access_viewer(userdata, &viewer, error);
+        if (r < 0)
+                return r;
+        for (const Call *call = bus_of->calls; call; call = call->next)
+                n += call->waiting && (call->uid == viewer->uid || access_is_admin(userdata, viewer));
+        return sd_bus_message_append(reply, "u", n);
+}
+
 /* --- lists --- */
 
 static int append_device(Bus *bus, Caller *caller, const Device *device, sd_bus_message *reply)
@@ -432,6 +448,7 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("MemlockCommitted", "t", get_memlock_committed, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Leases", "u", get_leases, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Devices", "u", get_devices, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("Waiting", "u", get_waiting, 0, 0),
         SD_BUS_VTABLE_END,
 };
 

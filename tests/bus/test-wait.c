@@ -30,6 +30,14 @@ static Peer starts_waiting(Fixture *f, unsigned n)
         return peer;
 }
 
+static void sees_waiting(Client *c, const void *arg)
+{
+        uint32_t n = UINT32_MAX;
+
+        CHECK(sd_bus_get_property_trivial(c->bus, MANAGER, "Waiting", NULL, 'u', &n) >= 0);
+        CHECK(n == *(const uint32_t *)arg);
+}
+
 /* Proves: ten wait for one device; each gets it when the one before has ended, in their order. */
 static void test_in_order(void **state)
 {
@@ -39,6 +47,9 @@ static void test_in_order(void **state)
 
         for (unsigned i = 0; i < 10; i++)
                 peers[i] = starts_waiting(f, i + 1);
+        run_as(f, UID_BLUE, sees_waiting, &(uint32_t){ 10 });
+        run_as(f, UID_ADMIN, sees_waiting, &(uint32_t){ 10 });
+        run_as(f, UID_RED, sees_waiting, &(uint32_t){ 0 });
         peer_kill(&holder);
         for (unsigned i = 0; i < 10; i++) {
                 peer_hear(peers + i, word);
