@@ -465,7 +465,7 @@ static uint64_t asked_memlock(const DecideRequest *request)
                                                                                                : asked;
 }
 
-/* Would a budget that has `used` taken from it hold `asked` more? ret_free is what it has left. */
+/* Would a budget that has `used` taken from it hold `asked` more? Nothing always fits. ret_free is what it has left. */
 static bool fits(uint64_t budget, uint64_t used, uint64_t asked, uint64_t *ret_free)
 {
         *ret_free = used < budget ? budget - used : 0;
@@ -483,7 +483,7 @@ static bool step_memlock_tenant(Step *step)
 
         if (tenant->memlock_max == UINT64_MAX)
                 return pass_step(step, "%llu bytes asked for; not limited", ULL(asked));
-        if (!fits(tenant->memlock_max, request->memlock_committed, asked, &left) && asked > 0)
+        if (!fits(tenant->memlock_max, request->memlock_committed, asked, &left))
                 return refuse_step(step, VERDICT_MEMLOCK_TENANT,
                                    "tenant %s asks to lock %llu bytes of memory; %llu are free of its "
                                    "memlock-max of %llu%s",
@@ -501,7 +501,7 @@ static bool step_memlock_host(Step *step)
         uint64_t asked = asked_memlock(request), left;
         char where[WHERE_MAX];
 
-        if (!fits(ceiling, request->host_committed, asked, &left) && asked > 0)
+        if (!fits(ceiling, request->host_committed, asked, &left))
                 return refuse_step(
                         step, VERDICT_MEMLOCK_HOST,
                         "tenant %s asks to lock %llu bytes of memory; %llu are free of the host's "

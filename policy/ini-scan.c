@@ -345,7 +345,8 @@ static int scan_text(Scan *scan, const char *text, size_t size)
                 }
                 if (!broken && !check_physical(scan, line, s, n, n_logical)) {
                         broken = true;
-                        if (n > 0 && *s == '[') /* the keys below are not those of the section before */
+                        if (*s ==
+                            '[') /* an empty line has nothing wrong; the keys below are not those of the section before */
                                 scan->in_section = scan->skip = true;
                 }
                 if (!broken) {
@@ -383,14 +384,14 @@ static int compare_keys(const void *a, const void *b)
 
         if (r != 0)
                 return r;
-        return x->line < y->line ? -1 : x->line > y->line;
+        return (x->line > y->line) - (x->line < y->line);
 }
 
 static int compare_lines(const void *a, const void *b)
 {
         const RawEntry *x = a, *y = b;
 
-        return x->line < y->line ? -1 : x->line > y->line;
+        return (x->line > y->line) - (x->line < y->line);
 }
 
 /* Takes out the keys that a section has a second time. Sections lie one after the other. */

@@ -309,7 +309,7 @@ static int compare_sockets(const void *a, const void *b)
 
         if (r != 0)
                 return r;
-        return *x < *y ? -1 : *x > *y; /* they are in one array, in the order of reading */
+        return (*x > *y) - (*x < *y); /* they are in one array, in the order of reading */
 }
 
 /* Two tenants cannot listen at one path. */
@@ -380,7 +380,7 @@ static int compare_claims(const void *a, const void *b)
 
         if (x->group != y->group)
                 return x->group < y->group ? -1 : 1;
-        return x->tenant < y->tenant ? -1 : x->tenant > y->tenant;
+        return (x->tenant > y->tenant) - (x->tenant < y->tenant);
 }
 
 /* A group belongs to one tenant at a time: where two name it, one of them will be refused now and then. */

@@ -299,7 +299,7 @@ static int compare_dropins(const void *a, const void *b)
 
         if (r != 0)
                 return r;
-        return x->dir < y->dir ? -1 : x->dir > y->dir;
+        return (x->dir > y->dir) - (x->dir < y->dir);
 }
 
 static int add_dropin(Load *load, Dropins *dropins, const char *dir, size_t n_dir, const char *name)

@@ -259,7 +259,7 @@ static int parse_socket(Context *context, void *field)
 
         if (*value != '/' || value[n - 1] == '/' || strstr(value, "//") || strstr(value, "/../") ||
             strstr(value, "/./") || (n >= 3 && streq(value + n - 3, "/..")) ||
-            (n >= 2 && streq(value + n - 2, "/."))) {
+            streq(value + n - 2, "/.")) { /* by now there are two bytes */
                 bad_value(
                         context,
                         "%s = %.100s: write an absolute path without . and .., as /run/vfiobroker/NAME.sock",

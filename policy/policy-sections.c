@@ -96,7 +96,7 @@ static int compare_names(const void *a, const void *b)
         r = strcmp(x->section->name, y->section->name);
         if (r != 0)
                 return r;
-        return x->order < y->order ? -1 : x->order > y->order;
+        return (x->order > y->order) - (x->order < y->order);
 }
 
 static int compare_order(const void *a, const void *b)
@@ -105,7 +105,7 @@ static int compare_order(const void *a, const void *b)
 
         if (x->first != y->first)
                 return x->first < y->first ? -1 : 1;
-        return x->order < y->order ? -1 : x->order > y->order;
+        return (x->order > y->order) - (x->order < y->order);
 }
 
 static bool same_section(const Part *a, const Part *b)

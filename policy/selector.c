@@ -404,9 +404,7 @@ static bool term_matches(const SelectorTerm *term, const DeviceFacts *device)
         case SELECTOR_NUMA: return term->number == device->numa_node;
         case SELECTOR_MDEV_TYPE: return streq_ptr(term->value, device->mdev_type);
         case SELECTOR_POOL: return term->pool && selector_list_find(&term->pool->devices, device);
-        case SELECTOR_BUS: /* compared above */
-        case SELECTOR_ANY: return true;
-        default: return false;
+        default: return true; /* any; and a bus, which was compared above */
         }
 }
 

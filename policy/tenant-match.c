@@ -324,8 +324,7 @@ static bool key_holds(const TenantMatch *match, TenantMatchKey key, const Caller
         case TENANT_MATCH_UNIT: actual = caller->unit; break;
         case TENANT_MATCH_SLICE: actual = caller->slice; break;
         case TENANT_MATCH_MACHINE: actual = caller->machine; break;
-        case TENANT_MATCH_LABEL: actual = caller->label; break;
-        default: return false;
+        default: actual = caller->label; break;
         }
 
         if (!actual)

@@ -305,8 +305,12 @@ static void say_blocking(Screen *screen, const HostDevice *devices, size_t n)
 {
         for (size_t i = 0; i < n && screen->left >= GROUP_ROWS + 1; i++) {
                 const HostDevice *bridge = devices + i;
+                bool above = false;
 
-                if (!blocks(bridge) || bridge->group < 0 || count_members(bridge->group, devices, n) == 0)
+                for (size_t k = 0; k < n && blocks(bridge); k++)
+                        above |= devices[k].group >= 0 && devices[k].group == bridge->group &&
+                                 !devices[k].bridge && is_below(devices + k, bridge);
+                if (!above)
                         continue;
                 say(screen, NOTE, "Group %d cannot be lent: its bridge %s is bound to %s", bridge->group,
                     bridge->id, bridge->driver);

@@ -14,7 +14,9 @@ static const char good[] =
         "devices = pool:nics, class:0200*+numa:1, group:7\ndeny-devices = any+pci-id:8086:*\n"
         "backends = iommufd\nsocket = /run/a\nsocket-user = root\n"
         "[pool nics]\ndevices = vf-of:0000:01:00.0, group:8\n"
-        "[device pci:0000:01:00.0]\ndriver = vfio-pci\n";
+        "[device pci:0000:01:00.0]\ndriver = vfio-pci\n"
+        "[container one]\ntenant = blue\n"
+        "[tenant red]\nmatch-user = 2\ndevices = any\n";
 static const char bad[] =
         "[broker]\nrate = x\n[tenant blue]\nmatch-user = 1\ndevices = pool:nope, pci:x\n[zebra]\n";
 
@@ -100,7 +102,7 @@ static bool load_failing_at(size_t n, const char *text, int expected)
                 assert_int_equal(r, expected);
         assert_true((policy != NULL) == (r == 0));
         if (policy) {
-                assert_int_equal(policy->n_tenants, 1);
+                assert_int_equal(policy->n_tenants, 2);
                 assert_int_equal(policy->tenants[0].devices.n_items, 3);
                 assert_non_null(policy->tenants[0].devices.items[0].terms[0].pool);
         }
@@ -156,12 +158,53 @@ static void test_files(_unused_ void **state)
         assert_true(n > 100);
 }
 
+/* The calls that load less. */
+static void test_others(_unused_ void **state)
+{
+        char name[] = "/nowhere", *files[] = { name, NULL };
+        Policy *policy = NULL;
+        bool failed = true;
+
+        for (size_t n = 1; failed; n++) {
+                int r;
+
+                countdown = n;
+                policy = policy_new_empty();
+                failed = countdown == 0;
+                assert_true(policy || failed);
+                policy = policy_unref(policy);
+
+                countdown = n;
+                r = policy_load_files(files, 1, 0, &policy, NULL);
+                failed |= countdown == 0;
+                countdown = 0;
+                assert_true(r == -EINVAL || r == -ENOMEM);
+        }
+}
+
+/* A file that says it is empty is read in ever larger pieces. */
+static void test_growing(_unused_ void **state)
+{
+        char name[] = "/proc/self/status", *files[] = { name, NULL };
+        bool failed = true;
+
+        for (size_t n = 1; failed; n++) {
+                Policy *policy = NULL;
+                int r;
+
+                countdown = n;
+                r = policy_load_files(files, 1, POLICY_LOAD_ANY_OWNER, &policy, NULL);
+                failed = countdown == 0;
+                countdown = 0;
+                assert_true(r == -EINVAL || r == -ENOMEM);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good),
-                cmocka_unit_test(test_bad),
-                cmocka_unit_test(test_files),
+                cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),     cmocka_unit_test(test_files),
+                cmocka_unit_test(test_others), cmocka_unit_test(test_growing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

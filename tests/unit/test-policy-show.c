@@ -175,6 +175,7 @@ static void test_again(_unused_ void **state)
         assert_same_again("[broker]\nadmin-group = root\n");
         assert_same_again(
                 "[tenant a]\nmatch-label = '\"x\"'\ndevices = id:*\n[device any]\nforce-unbind = no\n");
+        assert_same_again("[tenant a]\nmatch-label = \"x \"\nmemlock-max = 1024T\ndevices = any\n");
         assert_same_again("[tenant a]\nmatch-label = \" x \"\ndevices = any\n");
         assert_same_again("[tenant a]\nmatch-label = \"x\\\"\ndevices = any\n[container c]\ntenant = a\n");
         assert_same_again("[tenant a]\nmatch-user = 1\nmatch-unit =\ndevices =\nsocket-user = root\n");
@@ -227,6 +228,17 @@ static void test_no_admin_group(_unused_ void **state)
         assert_non_null(strstr(shown, "\nadmin-group       = vfiobroker-admin   ; by default\n"));
 }
 
+/* A policy of no file at all. */
+static void test_no_file(_unused_ void **state)
+{
+        _cleanup_policy_ Policy *policy = NULL;
+        _cleanup_free_ char *shown = NULL;
+
+        assert_int_equal(policy_load_files(NULL, 0, 0, &policy, NULL), 0);
+        shown = show(policy);
+        assert_non_null(strstr(shown, "from 0 files.\n\n; by default\n[broker]\n"));
+}
+
 /* What cannot be written is told. */
 static void test_write_error(_unused_ void **state)
 {
@@ -243,7 +255,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_key),   cmocka_unit_test(test_again),
                 cmocka_unit_test(test_places),      cmocka_unit_test(test_no_admin_group),
-                cmocka_unit_test(test_write_error),
+                cmocka_unit_test(test_write_error), cmocka_unit_test(test_no_file),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
