@@ -198,6 +198,7 @@ static bool woken(void *userdata, WaitWake wake)
         Host *host = call->bus->broker->host;
         Caller *caller = caller_by_id(call->bus, call->caller);
         uint64_t now = host->ops->monotonic(host), left, wait;
+        Request request;
         Refusal refusal;
         int r;
 
@@ -207,6 +208,13 @@ static bool woken(void *userdata, WaitWake wake)
         }
         left = wake == WAIT_TIMEOUT || call->deadline <= now ? 0 : call->deadline - now;
         r = sd_bus_message_rewind(call->message, true);
+        if (r >= 0 && wake == WAIT_RETRY && left > 0) {
+                /* Before the caller is looked at anew, which is most of the work. */
+                r = request_read_devices(call->message, &request, &refusal);
+                if (r == 0 && wait_is_vain(call->bus->broker, request.devices, request.acquire.n_devices))
+                        return true;
+                r = sd_bus_message_rewind(call->message, true);
+        }
         if (r >= 0)
                 r = attempt(call, caller, &left, &wait, &refusal);
         call->waiting = left > 0 && wait_may_help(r);

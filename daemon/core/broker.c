@@ -173,7 +173,7 @@ int broker_set_policy(Broker *broker, Policy *policy)
         if (broker->functions_by_policy)
                 broker_apply_virtual_functions(broker);
         linger_check_policy(broker);
-        broker_wake_waiters(broker);
+        broker_wake_waiters_anew(broker);
         return 0;
 }
 

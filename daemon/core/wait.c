@@ -16,7 +16,7 @@ struct Waiter {
         WaitWoken woken;
         void *userdata;
         HostTimer *timer; /* NULL once it has fired */
-        bool due;         /* something became free since it last asked */
+        bool due, anew;   /* something became free since it last asked; policy changed */
         struct Waiter *next, *prev;
 };
 
@@ -36,9 +36,22 @@ static void waiter_free(Waiter *waiter)
         free(waiter);
 }
 
+bool wait_is_vain(Broker *broker, const char *const *devices, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                const Device *device = broker_device(broker, devices[i]);
+
+                if (device && (device->lease || device->admin_job))
+                        return true;
+        }
+        return false;
+}
+
 static void wake(Waiter *waiter, WaitWake why)
 {
-        waiter->due = false;
+        if (why == WAIT_RETRY && waiter->anew)
+                why = WAIT_ANEW;
+        waiter->due = waiter->anew = false;
         if (!waiter->woken(waiter->userdata, why))
                 waiter_free(waiter);
 }
@@ -105,6 +118,13 @@ static void on_free(void *userdata)
 
         broker->waiters_timer = NULL;
         broker_serve_waiters(broker);
+}
+
+void broker_wake_waiters_anew(Broker *broker)
+{
+        for (Waiter *waiter = broker->waiters; waiter; waiter = waiter->next)
+                waiter->anew = true;
+        broker_wake_waiters(broker);
 }
 
 void broker_wake_waiters(Broker *broker)

@@ -9,12 +9,13 @@
 #define WAITERS_MAX 256U /* all callers together */
 
 typedef enum WaitWake {
-        WAIT_RETRY,   /* something became free: ask again */
+        WAIT_RETRY, /* something became free: ask again, if it can be what is waited for (wait_is_vain()) */
+        WAIT_ANEW,  /* policy changed: ask again in any case, for it may not be given any more */
         WAIT_TIMEOUT, /* the time is over: ask for the last time */
         WAIT_GONE,    /* the connection is closed: there is nobody to answer */
 } WaitWake;
 
-/* True where it waits on, which only WAIT_RETRY allows; else it is out of the queue when this returns. */
+/* True where it waits on, which only the first two allow; else it is out of the queue when this returns. */
 typedef bool (*WaitWoken)(void *userdata, WaitWake wake);
 
 typedef struct Waiter Waiter;
@@ -28,8 +29,14 @@ bool wait_may_help(int result);
 int broker_wait(Broker *broker, uint64_t owner, uint64_t usec, WaitWoken woken, void *userdata,
                 Refusal *refusal);
 
-/* Something became free, or policy changed: all who wait are woken, in order, in the loop's next turn. */
+/* Whether one of these arguments of an Acquire is a device that somebody has still, so that nothing else need be asked
+ * yet: who waits with many others for one device is woken each time that it is free for one of them. */
+bool wait_is_vain(Broker *broker, const char *const *devices, size_t n);
+
+/* Something became free: all who wait are woken, in order, in the loop's next turn. */
 void broker_wake_waiters(Broker *broker);
+/* The same for a new policy. */
+void broker_wake_waiters_anew(Broker *broker);
 
 /* The same at once, for those who are to be woken and have not been: before anybody who comes now is served. */
 void broker_serve_waiters(Broker *broker);

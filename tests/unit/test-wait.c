@@ -38,7 +38,7 @@ static bool guest_woken(void *userdata, WaitWake wake)
                 tell(guest, "-");
                 return false;
         }
-        guest->ask.wait = wake == WAIT_RETRY;
+        guest->ask.wait = wake != WAIT_TIMEOUT;
         r = core_ask(guest->core, &guest->ask, &guest->answer);
         if (r == 0)
                 tell(guest, "");
@@ -237,6 +237,29 @@ static void test_other_ends(void **state)
         assert_int_equal(guest.answer.error, 0);
 }
 
+/* What makes it not worth asking: a device that somebody has, or works on. */
+static void test_vain(void **state)
+{
+        Core *core = *state;
+        const char *const one[] = { D1 }, *const both[] = { D2, D1 },
+                          *const others[] = { "pool:x", "nothing" };
+        Answer admin = {};
+        Refusal refusal;
+        Lease *lease;
+
+        assert_false(wait_is_vain(core->broker, both, 2));
+        assert_false(wait_is_vain(core->broker, others, 2));
+        lease = GRANT(core, core_process(core, 99, UID_RED), { D1 });
+        assert_true(wait_is_vain(core->broker, one, 1));
+        assert_true(wait_is_vain(core->broker, both, 2));
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        assert_false(wait_is_vain(core->broker, one, 1));
+        assert_int_equal(broker_unbind_device(core->broker, D1, core_admin_done, &admin, &refusal), 0);
+        assert_true(wait_is_vain(core->broker, one, 1));
+        (void)fake_host_run(core->fake);
+}
+
 /* At the limit and one past; what is freed with the broker calls nobody. */
 static void test_limit(void **state)
 {
@@ -266,7 +289,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(order), TEST(not_held_back), TEST(timeout),  TEST(timeout_in_order),
                 TEST(gone),  TEST(refused_anew),  TEST(newcomer), TEST(other_ends),
-                TEST(limit),
+                TEST(limit), TEST(vain),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
