@@ -127,7 +127,8 @@ static void run_reclaim(const Job *job, JobResult *result)
                         (void)job_prove_and_reset(job, device, row, result, true, false);
                 else if (job->kind == JOB_RESET && job_bind_device(device, row, result) >= 0)
                         (void)job_prove_and_reset(job, device, row, result, false, true);
-                /* Else no VFIO driver has it, and none let go of it before its files were closed. */
+                /* Else no VFIO driver has it, and none let go of it before its files were closed; or one is just letting
+                 * go, for a worker of a daemon that died: the kernel shows none then, and binds none until it is over. */
         }
         restore_drivers(job, result);
         for (size_t i = 0; i < job->n_devices; i++)

@@ -93,6 +93,52 @@ static void test_add_refused(void **state)
         (void)REFUSED(core, RESULT_NO_SUCH_LEASE, vmm, { D2 }, .lease = lease);
 }
 
+/* A lease has as many devices as a message has room for fds, and the sum of two that are added at one time counts: the
+ * second is given back. */
+static void test_add_too_many(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Ask first = { .process = vmm }, second = { .process = vmm }, third = { .process = vmm };
+        const char *all[JOB_DEVICES_MAX + 1];
+        static char ids[20][16];
+        Answer answers[2] = {};
+        Refusal refusal;
+        Lease *lease;
+
+        for (unsigned i = 0; i < ELEMENTSOF(ids); i++) {
+                (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 0x20);
+                (void)core_device(core, ids[i], (int)i + 40, "vfio-pci");
+        }
+        for (unsigned i = 0; i < 8; i++)
+                first.devices[i] = ids[i];
+        for (unsigned i = 0; i < 5; i++) {
+                second.devices[i] = ids[8 + i];
+                third.devices[i] = ids[13 + i];
+        }
+        lease = core_grant(core, &first);
+        second.lease = third.lease = lease;
+        assert_int_equal(core_ask(core, &second, answers), 0);
+        assert_int_equal(core_ask(core, &third, answers + 1), 0);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_int_equal(answers[0].error, 0);
+        assert_int_equal(answers[1].error, -E2BIG);
+        assert_int_equal(lease->n_devices, 13);
+        assert_int_equal(core->broker->n_leases, 1);
+        assert_state(broker_device(core->broker, ids[12]), DEVICE_LEASED);
+        assert_state(broker_device(core->broker, ids[13]), DEVICE_AVAILABLE);
+        (void)core_refused(core, &third, RESULT_LIMITS_EXCEEDED);
+
+        for (unsigned i = 0; i < ELEMENTSOF(all); i++)
+                all[i] = ids[i];
+        assert_int_equal(broker_lease_remove(core->broker, lease, all, ELEMENTSOF(all), &refusal),
+                         RESULT_INVALID_ARGS);
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
 /* The lease ends while the device is opened: that comes back with the rest, and nobody gets it. */
 static void test_end_while_adding(void **state)
 {
@@ -309,6 +355,7 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 TEST(add),
                 TEST(add_refused),
+                TEST(add_too_many),
                 TEST(end_while_adding),
                 TEST(add_not_delivered),
                 TEST(remove),

@@ -169,6 +169,27 @@ static void test_undo_goes_back_one_step(void **state)
         assert_true(first->prior_known);
 }
 
+/* An Acquire fails and the worker cannot put a driver back: the device says so, is not lost, and can be had. */
+static void test_undo_fails(void **state)
+{
+        Core *core = *state;
+        Device *first = core_device(core, D1, 1, "igb");
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+
+        (void)core_device(core, D2, 2, "");
+        fake_host_device(core->fake, D1)->restore_error = EIO;
+        fake_host_device(core->fake, D2)->open_error = EIO;
+        assert_non_null(strstr(FAILS(core, RESULT_BACKEND_UNAVAILABLE, vmm, { D1, D2 }), D2));
+        assert_state(first, DEVICE_AVAILABLE);
+        assert_string_equal(first->state_reason, "its driver igb was not put back");
+        assert_non_null(strstr(core->last_event[EVENT_TROUBLE], "its driver igb was not put back"));
+        fake_host_device(core->fake, D1)->restore_error = 0;
+        broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_string_equal(first->state_reason, "");
+}
+
 /* The driver that the worker found is the one to come back to, whatever the inventory had. */
 static void test_driver_changed_before_the_job(void **state)
 {
@@ -616,6 +637,7 @@ int main(void)
                 TEST(process_ends),
                 TEST(process_ends_while_opening),
                 TEST(undo_goes_back_one_step),
+                TEST(undo_fails),
                 TEST(driver_changed_before_the_job),
                 TEST(owner_gone),
                 TEST(explicit),

@@ -495,13 +495,16 @@ static void test_jobs_of_one_tenant(void **state)
 {
         Core *core = *state;
         FakeProcess *vmm = core_process(core, 100, UID_BLUE), *other = core_process(core, 200, UID_RED);
-        char ids[TENANT_JOBS_MAX + 3][16];
-        Lease *kept;
+        FakeProcess *quiet = core_process(core, 300, UID_BLUE);
+        char ids[TENANT_JOBS_MAX + 4][16];
+        Answer answer = {};
+        Lease *kept, *idle;
 
         for (unsigned i = 0; i < ELEMENTSOF(ids); i++) {
                 (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 1);
                 (void)core_device(core, ids[i], (int)i + 1, "vfio-pci");
         }
+        idle = GRANT(core, quiet, { ids[TENANT_JOBS_MAX + 3] });
         for (unsigned i = 0; i <= TENANT_JOBS_MAX; i++) {
                 (void)GRANT(core, vmm, { ids[i] });
                 fake_host_device(core->fake, ids[i])->hang = true;
@@ -512,6 +515,7 @@ static void test_jobs_of_one_tenant(void **state)
         assert_state(broker_device(core->broker, ids[TENANT_JOBS_MAX]), DEVICE_RECLAIMING);
         vmm = core_process(core, 101, UID_BLUE);
         (void)REFUSED(core, RESULT_RATE_LIMITED, vmm, { ids[TENANT_JOBS_MAX + 1] });
+        assert_int_equal(core_reissue(core, idle, &answer), RESULT_RATE_LIMITED);
         kept = GRANT(core, other, { ids[TENANT_JOBS_MAX + 2] });
 
         /* One is through: the one that waited has its turn. */
@@ -523,6 +527,7 @@ static void test_jobs_of_one_tenant(void **state)
                 fake_host_device(core->fake, ids[i])->hang = false;
         (void)fake_host_run(core->fake);
         broker_lease_end(core->broker, kept, END_RELEASED);
+        broker_lease_end(core->broker, idle, END_RELEASED);
         (void)fake_host_run(core->fake);
         core_check_idle(core);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* tenant memlock DEVICE BYTES: acquires with that memlock, maps exactly as many bytes for DMA, and then
- * tries what must fail: one page more, and, of an iommufd, to leave the accounting by process (a type1 container has
- * no other). A line for each with what came of it; the exit is 0 where all went as they must. */
+ * tries what must fail: one page more, and, of an iommufd, which must account by process, to leave that (a type1 container
+ * has no other). A line for each with what came of it; the exit is 0 where all went as they must. */
 
 #include <errno.h>
 #include <linux/iommufd.h>
@@ -60,6 +60,15 @@ int tenant_memlock(int argc, char **argv)
         good = good && r == -ENOMEM;
 
         if (!client.group) {
+                struct iommu_option mode = option;
+
+                mode.op = IOMMU_OPTION_OP_GET;
+                r = ioctl(client.container, IOMMU_OPTION, &mode) < 0 ? -errno : 0;
+                (void)printf("accounting: %s\n", r < 0             ? name_of(r)
+                                                 : mode.val64 == 1 ? "by process"
+                                                                   : "by user");
+                good = good && r == 0 && mode.val64 == 1;
+
                 r = ioctl(client.container, IOMMU_OPTION, &option) < 0 ? -errno : 0;
                 (void)printf("leave the accounting by process: %s\n", name_of(r));
                 good = good && r == -EPERM;
