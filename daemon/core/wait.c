@@ -147,20 +147,20 @@ unsigned broker_n_waiters(const Broker *broker)
 
 void waiters_owner_gone(Broker *broker, uint64_t owner)
 {
-        Waiter *waiter, *next;
+        Waiter *next;
 
-        DL_FOREACH_SAFE(broker->waiters, waiter, next)
+        for (Waiter *waiter = broker->waiters; waiter; waiter = next) {
+                next = waiter->next;
                 if (waiter->owner == owner)
                         wake(waiter, WAIT_GONE);
+        }
 }
 
 void waiters_free(Broker *broker)
 {
-        Waiter *waiter, *next;
-
         if (broker->waiters_timer)
                 broker->host->ops->timer_stop(broker->host, broker->waiters_timer);
         broker->waiters_timer = NULL;
-        DL_FOREACH_SAFE(broker->waiters, waiter, next)
-                waiter_free(waiter);
+        while (broker->waiters)
+                waiter_free(broker->waiters);
 }
