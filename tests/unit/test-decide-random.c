@@ -30,7 +30,7 @@ static uint64_t next(void)
 
 static unsigned below(unsigned n)
 {
-        return (unsigned)(next() % n);
+        return n > 0 ? (unsigned)(next() % n) : 0;
 }
 
 static bool one_in(unsigned n)

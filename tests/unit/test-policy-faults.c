@@ -136,7 +136,7 @@ static bool load(const PolicyDirs *dirs, int *ret)
 {
         _cleanup_policy_errors_ PolicyErrors errors = POLICY_ERRORS_NULL;
         _cleanup_policy_ Policy *policy = NULL;
-        _cleanup_free_ char *said = NULL, *shown = NULL;
+        _cleanup_free_ char *shown = NULL;
         size_t size;
         FILE *f = __real_open_memstream(&shown, &size);
 
@@ -144,7 +144,7 @@ static bool load(const PolicyDirs *dirs, int *ret)
                     : policy_load_string("t", text, strlen(text), &policy, &errors);
         assert_true((policy != NULL) == (*ret == 0));
         assert_true(*ret != -EINVAL || errors.n_errors > 0);
-        said = policy_errors_to_string(&errors);
+        free(policy_errors_to_string(&errors));
         if (policy) {
                 assert_true(policy->n_tenants > 0);
                 (void)policy_show(policy, f);
