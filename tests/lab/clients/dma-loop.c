@@ -63,7 +63,7 @@ int tenant_peek_igb(int argc, char **argv)
 
         (void)argc;
         client_open(&client);
-        client_wait_free(&client, argv[1], 30);
+        client.wait_usec = 30 * UINT64_C(1000000);
         client_acquire(&client, (const char *const[]){ argv[1], NULL }, UINT64_MAX);
         client_bind(&client);
         client_map_bar(&client.devices[0]);

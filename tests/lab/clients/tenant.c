@@ -24,7 +24,6 @@ static const struct {
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
         { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },
         { "reissue", "EDU", 2, tenant_reissue },
-        { "acquire-loop", "N DEVICE", 3, tenant_acquire_loop },
         { "long-id", "BYTES", 2, tenant_long_id },
         { "many-ids", "N", 2, tenant_many_ids },
         { "not-utf8", "SOCKET", 2, tenant_not_utf8 },

@@ -12,7 +12,6 @@ int tenant_pass_dup(int argc, char **argv);
 int tenant_memlock(int argc, char **argv);
 int tenant_share(int argc, char **argv);
 int tenant_reissue(int argc, char **argv);
-int tenant_acquire_loop(int argc, char **argv);
 int tenant_long_id(int argc, char **argv);
 int tenant_many_ids(int argc, char **argv);
 int tenant_not_utf8(int argc, char **argv);

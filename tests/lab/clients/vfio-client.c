@@ -94,40 +94,12 @@ void client_acquire(Client *client, const char *const *devices, uint64_t memlock
         options.memlock = memlock;
         options.container = client->container_name;
         options.label = program_invocation_short_name;
+        options.wait_usec = client->wait_usec;
         r = vfiobroker_acquire(client->broker, devices, &options, &client->lease);
         if (r < 0)
                 die_refused(client, r, "acquire");
 
         take_fds(client);
-}
-
-static bool is_free(const Client *client, const char *device)
-{
-        struct vfiobroker_device_list *list;
-        bool found = false;
-        int r;
-
-        r = vfiobroker_list_devices(client->broker, &list);
-        if (r < 0)
-                die_refused(client, r, "list");
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->devices[i]->id, device) == 0)
-                        found = strcmp(list->devices[i]->state, "available") == 0 ||
-                                strcmp(list->devices[i]->state, "host") == 0;
-        vfiobroker_device_list_free(list);
-        return found;
-}
-
-void client_wait_free(const Client *client, const char *device, unsigned seconds)
-{
-        const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
-        uint64_t deadline = now_nsec() + seconds * UINT64_C(1000000000);
-
-        while (!is_free(client, device)) {
-                if (now_nsec() > deadline)
-                        die(0, "wait for %s: not free after %u s", device, seconds);
-                (void)nanosleep(&pause, NULL);
-        }
 }
 
 /* A device of a group whose IOMMU is set answers at once, and the container tells the IOMMU's page sizes. */

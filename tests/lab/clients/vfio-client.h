@@ -28,6 +28,7 @@ typedef struct Client {
         uint32_t
                 ioas; /* once bound; iommufd only; not 0 before: the one to attach to, of the process that made it */
         const char *container_name; /* of a named container, or NULL */
+        uint64_t wait_usec;         /* how long client_acquire() waits for a device that somebody has */
         ClientDevice devices[MAX_DEVICES];
         size_t n_devices;
 } Client;
@@ -50,10 +51,6 @@ void client_acquire(Client *client, const char *const *devices, uint64_t memlock
 
 /* Fresh fds of a lease that there is. */
 void client_reissue(Client *client, const char *lease);
-
-/* Looks every 2 ms until nobody has the device and the broker has it back; ends the program after
- * `seconds`. */
-void client_wait_free(const Client *client, const char *device, unsigned seconds);
 
 /* Binds every device to the iommufd and attaches it to one new I/O address space. With the group backend both are
  * done already, so there is nothing to do but to look that it is so. */
