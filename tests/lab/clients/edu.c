@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,19 +80,6 @@ static void interrupt(const ClientDevice *edu)
         ok("interrupt: by eventfd, status %#x, acknowledged", MESSAGE);
 }
 
-static void hold(void)
-{
-        sigset_t set;
-        int signal;
-
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGTERM);
-        (void)sigprocmask(SIG_BLOCK, &set, NULL);
-        (void)puts("ready");
-        (void)fflush(stdout);
-        (void)sigwait(&set, &signal);
-}
-
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -140,7 +126,7 @@ int main(int argc, char **argv)
         dma(&client, edu);
         interrupt(edu);
         if (held)
-                hold();
+                client_hold();
 
         client_release(&client);
         ok("release");

@@ -10,7 +10,6 @@
 #include <getopt.h>
 #include <linux/serial_reg.h>
 #include <linux/vfio.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,19 +72,6 @@ static void try_port(int fd, unsigned port)
         ok("port %u: \"%s\" there and back", port, back);
 }
 
-static void hold(void)
-{
-        sigset_t set;
-        int signal;
-
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGTERM);
-        (void)sigprocmask(SIG_BLOCK, &set, NULL);
-        (void)puts("ready");
-        (void)fflush(stdout);
-        (void)sigwait(&set, &signal);
-}
-
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -123,7 +109,7 @@ int main(int argc, char **argv)
         for (unsigned port = 0; port < ports; port++)
                 try_port(fd, port);
         if (held)
-                hold();
+                client_hold();
 
         client_release(&client);
         ok("release");

@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -329,6 +330,19 @@ uint64_t number(const char *s)
         if (errno != 0 || end == s || *end || *s == '-')
                 die(0, "not a number: %s", s);
         return value;
+}
+
+void client_hold(void)
+{
+        sigset_t set;
+        int signal;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigprocmask(SIG_BLOCK, &set, NULL);
+        (void)puts("ready");
+        (void)fflush(stdout);
+        (void)sigwait(&set, &signal);
 }
 
 uint64_t now_nsec(void)

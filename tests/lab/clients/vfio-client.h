@@ -85,4 +85,7 @@ bool wait_clear(const ClientDevice *device, size_t offset, uint32_t mask, unsign
 /* A number of bytes or the like from the command line. */
 uint64_t number(const char *s);
 
+/* Says "ready" and keeps what it has until it is told to end by SIGTERM. */
+void client_hold(void);
+
 uint64_t now_nsec(void);
