@@ -149,10 +149,7 @@ int admin_job_start(Device *device, Broker *broker, const Job *job, const char *
         r = broker->host->ops->job_start(broker->host, job, admin_done, admin_slow, admin, &admin->job);
         if (r < 0) {
                 free(admin);
-                if (r == -EAGAIN)
-                        return refuse(refusal, RESULT_RATE_LIMITED,
-                                      "The broker has as many jobs at work as it allows; ask again.");
-                return r;
+                return refuse_start(r, refusal);
         }
         DL_APPEND(broker->admin_jobs, admin);
         device->admin_job = true;

@@ -61,6 +61,8 @@ int lease_start_open(Lease *lease, const Job *open);
 
 /* lifecycle.c: the refusal for a job's row that failed. */
 int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal);
+/* lifecycle.c: what the caller hears where job_start() said `r`: -EAGAIN is a refusal, all else stays as it is. */
+int refuse_start(int r, Refusal *refusal);
 
 /* lease-change.c: an OPENING lease with a target is open: its devices are the target's now. The temporary lease is gone
  * where 0 is returned. */

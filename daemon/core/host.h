@@ -249,7 +249,6 @@ typedef struct ProcessFacts {
 #define NUMA_DISTANCE_FAR 20
 
 typedef struct NumaDistances {
-        bool known;
         unsigned of[NUMA_NODES_MAX]; /* 0 where it is not known */
 } NumaDistances;
 

@@ -72,6 +72,14 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
         }
 }
 
+int refuse_start(int r, Refusal *refusal)
+{
+        if (r != -EAGAIN)
+                return r;
+        return refuse(refusal, RESULT_RATE_LIMITED,
+                      "The broker has as many jobs at work as it allows; ask again.");
+}
+
 /* What the job could not do, as the refusal that the one who asked reads. */
 int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusal)
 {
@@ -490,13 +498,10 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 if (broker->store)
                         broker->store->lease_drop(broker->store_userdata, lease->id);
                 lease_free(lease);
-                if (r == -EAGAIN)
-                        return refuse(refusal, RESULT_RATE_LIMITED,
-                                      "The broker has as many jobs at work as it allows; ask again.");
                 if (r == -ESRCH)
                         return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.",
                                       (int)plan.pid);
-                return r;
+                return refuse_start(r, refusal);
         }
 
         for (size_t i = 0; i < lease->n_devices; i++) {

@@ -196,12 +196,8 @@ static void make_done(void *userdata, JobResult *result)
         }
         r = take_result(lease, result, &refusal);
         open = TAKE_PTR(lease->pending);
-        if (r == 0) {
-                r = lease_start_open(lease, open);
-                if (r == -EAGAIN)
-                        r = refuse(&refusal, RESULT_RATE_LIMITED,
-                                   "The broker has as many jobs at work as it allows; ask again.");
-        }
+        if (r == 0)
+                r = refuse_start(lease_start_open(lease, open), &refusal);
         if (r != 0)
                 fail(lease, r, &refusal);
         broker_retry_stranded(broker);

@@ -179,8 +179,5 @@ int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *u
         r = start(broker, lease, done, userdata);
         if (r < 0)
                 reissue_free(lease);
-        if (r == -EAGAIN)
-                return refuse(refusal, RESULT_RATE_LIMITED,
-                              "The broker has as many jobs at work as it allows; ask again.");
-        return r;
+        return refuse_start(r, refusal);
 }

@@ -384,6 +384,7 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const 
         _cleanup_(choices_done) Choices all = {};
         Choice *choices = all.items;
         Selection selection = {};
+        bool measured = false; /* distances, which only pools need */
         size_t n = 0;
         int r;
 
@@ -407,9 +408,9 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const 
         for (size_t i = 0; i < n_arguments; i++) {
                 if (!has_prefix(arguments[i], POOL_PREFIX))
                         continue;
-                if (!distances.known)
+                if (!measured)
                         broker->host->ops->numa_distances(broker->host, pid, &distances);
-                distances.known = true;
+                measured = true;
                 r = choose_of_pool(broker, tenant, &distances, arguments[i], choices, n_arguments,
                                    choices + i, refusal);
                 if (r != 0)

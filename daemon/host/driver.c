@@ -10,6 +10,7 @@
 
 #include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
+#include "daemon/host/link.h"
 
 static int write_attribute(const char *path, const char *value, char *ret_text)
 {
@@ -29,24 +30,18 @@ static int write_attribute(const char *path, const char *value, char *ret_text)
 int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio)
 {
         const BusFacts *facts = bus_facts(bus);
-        char path[PATH_MAX], target[PATH_MAX];
-        const char *base;
+        char path[PATH_MAX], driver[DRIVER_NAME_MAX];
         struct stat st;
-        ssize_t n;
+        int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
         if (stat(path, &st) < 0)
                 return -errno;
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver", bus, name);
-        n = readlink(path, target, sizeof(target) - 1);
-        if (n < 0 && errno != ENOENT)
-                return -errno;
-        target[n < 0 ? 0 : n] = 0;
-        base = strrchr(target, '/');
-        base = base ? base + 1 : target;
-        if (strlen(base) >= DRIVER_NAME_MAX)
-                return -ENAMETOOLONG;
-        strcpy(ret, base);
+        r = link_read_last(path, driver, sizeof(driver));
+        if (r < 0 && r != -ENOENT)
+                return r;
+        strcpy(ret, driver);
 
         /* Each VFIO device has a device of class vfio-dev below it, whatever its driver is called. */
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/host/isolation.h"
+#include "daemon/host/link.h"
 #include "policy/policy-file.h"
 
 #define IOMMU_CLASS "/sys/class/iommu"
@@ -40,9 +41,7 @@ static bool is_on(const char *module, const char *parameter)
 static void read_kind(const char *unit, char *ret, size_t size)
 {
         static const char *const folders[] = { "intel-iommu", "amd-iommu" };
-        char path[PATH_MAX], target[PATH_MAX];
-        const char *last;
-        ssize_t n;
+        char path[PATH_MAX], driver[NAME_MAX + 1];
 
         for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
                 (void)snprintf(path, sizeof(path), IOMMU_CLASS "/%s/%s", unit, folders[i]);
@@ -52,10 +51,9 @@ static void read_kind(const char *unit, char *ret, size_t size)
                 }
         }
         (void)snprintf(path, sizeof(path), IOMMU_CLASS "/%s/device/driver", unit);
-        n = readlink(path, target, sizeof(target) - 1);
-        target[n < 0 ? 0 : n] = 0;
-        last = strrchr(target, '/');
-        (void)snprintf(ret, size, "%.*s", (int)size - 1, last ? last + 1 : "unknown");
+        if (link_read_last(path, driver, sizeof(driver)) < 0)
+                strcpy(driver, "unknown");
+        (void)snprintf(ret, size, "%.*s", (int)size - 1, driver);
 }
 
 static void read_iommu(char *ret, size_t size)

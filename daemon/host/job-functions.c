@@ -17,6 +17,7 @@
 
 #include "daemon/host/driver.h"
 #include "daemon/host/job-internal.h"
+#include "daemon/host/link.h"
 
 #define NUMBER    "sriov_numvfs"
 #define AUTOPROBE "sriov_drivers_autoprobe"
@@ -24,21 +25,10 @@
 /* The last part of what a link below a device points to. */
 static int read_link(const char *bus, const char *name, const char *link, char *ret, size_t size)
 {
-        char path[PATH_MAX], target[PATH_MAX];
-        const char *last;
-        ssize_t n;
+        char path[PATH_MAX];
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/%s", bus, name, link);
-        n = readlink(path, target, sizeof(target) - 1);
-        if (n < 0)
-                return -errno;
-        target[n] = 0;
-        last = strrchr(target, '/');
-        last = last ? last + 1 : target;
-        if (strlen(last) >= size)
-                return -ENAMETOOLONG;
-        strcpy(ret, last);
-        return 0;
+        return link_read_last(path, ret, size);
 }
 
 /* One function, by the name of the link to it: on a VFIO driver nobody may have it open. */

@@ -18,6 +18,7 @@
 #include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/iommufd.h"
+#include "daemon/host/link.h"
 #include "daemon/host/modalias.h"
 #include "daemon/host/sysfs.h"
 #include "daemon/host/vfio.h"
@@ -60,15 +61,11 @@ static uint64_t read_number(sd_device *device, const char *attribute, uint64_t o
 /* The last part of what a link below the device points to; "" where there is none. */
 static void read_link(const char *path, const char *name, char *ret, size_t size)
 {
-        char link[PATH_MAX], target[PATH_MAX];
-        const char *slash;
-        ssize_t n;
+        char link[PATH_MAX], last[NAME_MAX + 1];
 
         (void)snprintf(link, sizeof(link), "%s/%s", path, name);
-        n = readlink(link, target, sizeof(target) - 1);
-        target[n < 0 ? 0 : n] = 0;
-        slash = strrchr(target, '/');
-        copy_string(ret, size, slash ? slash + 1 : target);
+        (void)link_read_last(link, last, sizeof(last));
+        copy_string(ret, size, last);
 }
 
 static void read_reset_methods(sd_device *device, DeviceInfo *info)

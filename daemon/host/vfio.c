@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "daemon/host/link.h"
 #include "daemon/host/uapi.h"
 #include "daemon/host/vfio.h"
 
@@ -75,15 +76,10 @@ bool vfio_has_cdev(const char *bus, const char *name)
 
 int vfio_group_number(const char *bus, const char *name)
 {
-        char path[PATH_MAX], target[PATH_MAX];
-        const char *slash;
-        ssize_t n;
+        char path[PATH_MAX], number[32];
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", bus, name);
-        n = readlink(path, target, sizeof(target) - 1);
-        target[n < 0 ? 0 : n] = 0;
-        slash = strrchr(target, '/');
-        return slash ? atoi(slash + 1) : -1;
+        return link_read_last(path, number, sizeof(number)) < 0 ? -1 : atoi(number);
 }
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd)
