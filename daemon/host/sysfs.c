@@ -61,7 +61,7 @@ static uint64_t read_number(sd_device *device, const char *attribute, uint64_t o
 /* The last part of what a link below the device points to; "" where there is none. */
 static void read_link(const char *path, const char *name, char *ret, size_t size)
 {
-        char link[PATH_MAX], last[NAME_MAX + 1];
+        char link[PATH_MAX + 64], last[NAME_MAX + 1];
 
         (void)snprintf(link, sizeof(link), "%s/%s", path, name);
         (void)link_read_last(link, last, sizeof(last));
