@@ -4,7 +4,8 @@
  * whole group, reset set, virtual functions, isolation, backend, quotas, locked memory, state. A step
  * refuses or says nothing; the first that refuses is the answer, for all devices before the next step, so
  * that the answer does not depend on the order in which the devices were named. Texts are for the caller:
- * they name its own tenant, the rule and where it is written, and never another tenant. */
+ * they name its own tenant, the rule and where it is written; another tenant, and what others have taken, only
+ * where the caller is an administrator. */
 
 #include "policy/decide.h"
 
@@ -303,15 +304,25 @@ static bool is_other(const Step *step, const char *tenant)
         return tenant && !streq(tenant, step->request->tenant->name);
 }
 
+/* Another tenant, for a text. */
+#define OTHER_MAX 80U
+static const char *other(const Step *step, const char *tenant, char buffer[static OTHER_MAX])
+{
+        (void)snprintf(buffer, OTHER_MAX, step->request->admin ? "tenant %.64s" : "another tenant", tenant);
+        return buffer;
+}
+
 static bool step_group(Step *step)
 {
         const DecideDevice *device = step->device;
+        char buffer[OTHER_MAX];
 
         if (is_other(step, device->group_tenant))
                 return refuse_step(step, VERDICT_GROUP_SPLIT,
-                                   "tenant %s cannot have %.64s now: another tenant uses its IOMMU group "
-                                   "%d, and a group belongs to one tenant at a time",
-                                   step->request->tenant->name, device->facts->id, device->facts->group);
+                                   "tenant %s cannot have %.64s now: %s uses its IOMMU group %d, and a "
+                                   "group belongs to one tenant at a time",
+                                   step->request->tenant->name, device->facts->id,
+                                   other(step, device->group_tenant, buffer), device->facts->group);
         if (device->facts->group < 0)
                 return pass_step(step, "it has no IOMMU group");
         return pass_step(step, "%s its IOMMU group %d",
@@ -322,14 +333,16 @@ static bool step_group(Step *step)
 static bool step_reset_set(Step *step)
 {
         const DecideDevice *device = step->device;
+        char buffer[OTHER_MAX];
 
         if (device->facts->flr)
                 return pass_step(step, "it has a reset of its own");
         if (is_other(step, device->reset_set_tenant))
                 return refuse_step(step, VERDICT_RESET_SPLIT,
-                                   "tenant %s cannot have %.64s now: another tenant uses a device that is "
-                                   "reset together with it, and it has no reset of its own",
-                                   step->request->tenant->name, device->facts->id);
+                                   "tenant %s cannot have %.64s now: %s uses a device that is reset "
+                                   "together with it, and it has no reset of its own",
+                                   step->request->tenant->name, device->facts->id,
+                                   other(step, device->reset_set_tenant, buffer));
         return pass_step(step, "%s what is reset together with it",
                          device->reset_set_tenant ? "the tenant itself uses" : "nobody else uses");
 }
@@ -501,14 +514,18 @@ static bool step_memlock_host(Step *step)
         uint64_t asked = asked_memlock(request), left;
         char where[WHERE_MAX];
 
-        if (!fits(ceiling, request->host_committed, asked, &left))
-                return refuse_step(
-                        step, VERDICT_MEMLOCK_HOST,
-                        "tenant %s asks to lock %llu bytes of memory; %llu are free of the host's "
-                        "memlock-max of %llu%s",
-                        request->tenant->name, ULL(asked), ULL(left), ULL(ceiling),
-                        at(broker->memlock_max_where, where));
-        /* what is left says what others have taken: those who see the host's figures are told by the Manager */
+        if (!fits(ceiling, request->host_committed, asked, &left)) {
+                /* what is left says what others have taken */
+                char free[32] = "not so many";
+
+                if (request->admin)
+                        (void)snprintf(free, sizeof(free), "%llu", ULL(left));
+                return refuse_step(step, VERDICT_MEMLOCK_HOST,
+                                   "tenant %s asks to lock %llu bytes of memory; %s are free of the host's "
+                                   "memlock-max of %llu%s",
+                                   request->tenant->name, ULL(asked), free, ULL(ceiling),
+                                   at(broker->memlock_max_where, where));
+        }
         return pass_step(step, "%llu bytes asked for; the host's memlock-max = %llu%s", ULL(asked),
                          ULL(ceiling), at(broker->memlock_max_where, where));
 }

@@ -34,7 +34,7 @@ typedef enum VerdictCode {
 } VerdictCode;
 
 /* `tenant` is whom it concerns, borrowed from the policy, or NULL. `text` names the tenant, the rule as it
- * is written and its file:line; it never says anything of another tenant. */
+ * is written and its file:line; only to an administrator does it say anything of another tenant. */
 typedef struct Verdict {
         VerdictCode code;
         const PolicyTenant *tenant;
@@ -102,6 +102,7 @@ typedef struct DecideRequest {
         uint64_t memlock_committed;
         uint64_t host_committed; /* by all leases together, now */
         uint64_t mem_total;      /* RAM of the host */
+        bool admin; /* who asks sees everything: texts name other tenants, and say what the host has left */
 } DecideRequest;
 
 /* All steps from the selector on, each for all devices before the next. Sums that would overflow are refused

@@ -60,6 +60,21 @@ bool access_sees_tenant(Bus *bus, Caller *caller, const char *name)
         return access_is_admin(bus, caller) || is_tenant(bus, caller, name);
 }
 
+bool access_sees_caller(Bus *bus, Caller *caller, Caller *other)
+{
+        const PolicyTenant *const *tenants;
+        size_t n;
+
+        if (caller == other || access_is_admin(bus, caller))
+                return true;
+        if (caller_tenants(bus, other, &tenants, &n) < 0)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (is_tenant(bus, caller, tenants[i]->name))
+                        return true;
+        return false;
+}
+
 bool access_sees_device(Bus *bus, Caller *caller, const Device *device)
 {
         const PolicyTenant *const *tenants;

@@ -22,6 +22,8 @@ bool access_is_admin(Bus *bus, const Caller *caller);
 
 /* An administrator, or a process that is the tenant. */
 bool access_sees_tenant(Bus *bus, Caller *caller, const char *name);
+/* An administrator, the connection itself, or one that shares a tenant with it. */
+bool access_sees_caller(Bus *bus, Caller *caller, Caller *other);
 /* An administrator, or a process of a tenant that may use the device. */
 bool access_sees_device(Bus *bus, Caller *caller, const Device *device);
 /* Whoever sees a device of the group. */

@@ -129,19 +129,22 @@ PROPERTY_GETTER(get_devices)
         return append_count(userdata, &device_kind, reply, error);
 }
 
-/* The viewer's own user's, to an administrator all. */
+/* Those of the viewer's tenants, to an administrator all. */
 PROPERTY_GETTER(get_waiting)
 {
-        const Bus *bus_of = userdata;
+        Bus *of = userdata;
         uint32_t n = 0;
         Caller *viewer;
         int r;
 
-        r = access_viewer(userdata, &viewer, error);
+        r = access_viewer(of, &viewer, error);
         if (r < 0)
                 return r;
-        for (const Call *call = bus_of->calls; call; call = call->next)
-                n += call->waiting && (call->uid == viewer->uid || access_is_admin(userdata, viewer));
+        for (const Call *call = of->calls; call; call = call->next) {
+                Caller *caller = call->waiting ? caller_by_id(of, call->caller) : NULL;
+
+                n += caller && access_sees_caller(of, viewer, caller);
+        }
         return sd_bus_message_append(reply, "u", n);
 }
 

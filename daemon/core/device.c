@@ -65,6 +65,17 @@ DeviceFacts device_facts(const Device *device)
         };
 }
 
+DeviceFacts device_facts_of_id(const char *id, char bus[static DEVICE_ID_MAX])
+{
+        const char *slash = strchr(id, '/');
+
+        if (slash)
+                (void)snprintf(bus, DEVICE_ID_MAX, "%.*s", (int)(slash - id), id);
+        else
+                (void)snprintf(bus, DEVICE_ID_MAX, "%s", strchr(id, ':') ? "pci" : "mdev");
+        return (DeviceFacts){ .id = id, .bus = bus, .driver = "", .group = -1, .numa_node = -1 };
+}
+
 DeviceState device_idle_state(const Device *device)
 {
         return device->info.driver_is_vfio ? DEVICE_AVAILABLE : DEVICE_HOST;

@@ -66,6 +66,10 @@ const char *device_state_to_string(DeviceState state);
 /* What the policy sees of it. The pointers are the device's. */
 DeviceFacts device_facts(const Device *device);
 
+/* All that an id alone says of a device, whether there is one or not: itself, and its bus, for which `bus` is the room. For
+ * rules of which who asks is not to learn by their answer what there is. Everything else is as if it were nothing. */
+DeviceFacts device_facts_of_id(const char *id, char bus[static DEVICE_ID_MAX]);
+
 /* The idle state that its driver gives it: host or available. */
 DeviceState device_idle_state(const Device *device);
 

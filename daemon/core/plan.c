@@ -173,10 +173,28 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         };
 }
 
-static int decide(Broker *broker, const DecideTrace *trace, AcquirePlan *plan, Refusal *refusal)
+#define HOLDER_TEXT_MAX 256U
+
+/* For administrators: who has it, besides what it is. */
+static void name_holder(const Device *device, char text[static HOLDER_TEXT_MAX], DecideDevice *row)
+{
+        if (device->lease)
+                (void)snprintf(text, HOLDER_TEXT_MAX, "%s: lease %s of tenant %s, process %d",
+                               row->taken_text, device->lease->id, device->lease->tenant->name,
+                               (int)device->lease->pid);
+        else if (device->kept_for[0])
+                (void)snprintf(text, HOLDER_TEXT_MAX, "reserved for tenant %s, that had it last",
+                               device->kept_for);
+        else
+                return;
+        row->taken_text = text;
+}
+
+static int decide(Broker *broker, const AcquireRequest *asked, AcquirePlan *plan, Refusal *refusal)
 {
         DeviceFacts facts[JOB_DEVICES_MAX];
         DecideDevice rows[JOB_DEVICES_MAX] = {};
+        char holders[JOB_DEVICES_MAX][HOLDER_TEXT_MAX];
         const Tenant *tenant = broker_tenant(broker, plan->tenant->name);
         DecideRequest request = {
                 .policy = broker->policy,
@@ -193,14 +211,18 @@ static int decide(Broker *broker, const DecideTrace *trace, AcquirePlan *plan, R
                 .memlock_committed = tenant ? tenant->memlock_committed : 0,
                 .host_committed = broker->memlock_committed,
                 .mem_total = broker->host->ops->mem_total(broker->host),
+                .admin = asked->admin,
         };
         Verdict verdict;
         int r;
 
-        for (size_t i = 0; i < plan->n_devices; i++)
+        for (size_t i = 0; i < plan->n_devices; i++) {
                 plan_decide_row(broker, plan->tenant, plan->devices[i], facts + i, rows + i);
+                if (asked->admin && rows[i].taken)
+                        name_holder(plan->devices[i], holders[i], rows + i);
+        }
 
-        decide_acquire_traced(&request, trace, &verdict);
+        decide_acquire_traced(&request, asked->trace, &verdict);
         r = plan_result_of_verdict(&verdict, refusal);
         if (r == 0)
                 (void)snprintf(plan->rule, sizeof(plan->rule), "%s", verdict.text);
@@ -502,6 +524,7 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         _cleanup_(plan_done) AcquirePlan plan = { .pidfd = -EBADF, .target = request->target };
         size_t n_made = 0;
         const Container *container;
+        SelectFor who;
         Selection selection;
         Verdict verdict;
         int r;
@@ -533,8 +556,13 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         if (r != 0)
                 return r;
 
-        r = select_devices(broker, plan.tenant, plan.pid, request->devices, request->n_devices, &selection,
-                           refusal);
+        who = (SelectFor){
+                .tenant = plan.tenant,
+                .admin = request->admin,
+                .pid = plan.pid,
+                .trace = request->trace,
+        };
+        r = select_devices(broker, &who, request->devices, request->n_devices, &selection, refusal);
         if (r != 0)
                 return r;
         plan.n_devices = selection.n_devices;
@@ -542,7 +570,7 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
 
         /* The backend after the policy's word on devices: a tenant learns first whether it may have them at all. */
         choose_backend(broker, request, &plan);
-        r = decide(broker, request->trace, &plan, refusal);
+        r = decide(broker, request, &plan, refusal);
         if (r == 0)
                 r = check_backend(broker, &plan, refusal);
         if (r == 0)

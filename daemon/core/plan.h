@@ -31,7 +31,8 @@ void plan_done(AcquirePlan *plan);
 /* The refusal that policy's word stands for; 0 where it allows. */
 int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal);
 
-/* What the policy's decision asks of one device: its facts, which the row points to, and who holds what around it. */
+/* What the policy's decision asks of one device: its facts, which the row points to, and who holds what around it. Names
+ * nobody. */
 void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *device,
                      DeviceFacts *ret_facts, DecideDevice *ret);
 

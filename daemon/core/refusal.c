@@ -9,6 +9,18 @@
 
 #include "daemon/core/broker-internal.h"
 
+/* Who asked was told no more than it may know. An operator needs what an administrator would have been told. */
+static void tell_all(Broker *broker, const AcquireRequest *request, const Refusal *refusal, Refusal *ret)
+{
+        _cleanup_(plan_done) AcquirePlan plan = {};
+        AcquireRequest asked = *request;
+
+        asked.admin = true;
+        asked.trace = NULL;
+        if (plan_acquire(broker, &asked, &plan, ret) <= 0)
+                *ret = *refusal;
+}
+
 void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal *refusal)
 {
         RefusalRow *row = broker->refusals + request->caller.uid % REFUSAL_ROWS;
@@ -17,6 +29,7 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
         const Device *device;
         Verdict verdict;
         BrokerEvent event;
+        Refusal whole;
 
         if (row->told == 0 || now - row->since >= REFUSAL_INTERVAL_USEC) {
                 row->since = now;
@@ -32,10 +45,11 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
                                row->untold);
         row->untold = 0;
 
+        tell_all(broker, request, refusal, &whole);
         device = request->n_devices > 0 ? broker_device(broker, request->devices[0]) : NULL;
         decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
         (void)snprintf(text, sizeof(text), "User %u, process %d: %s%s", (unsigned)request->caller.uid,
-                       (int)request->caller_pid, refusal->text, untold);
+                       (int)request->caller_pid, whole.text, untold);
         event = (BrokerEvent){
                 .kind = EVENT_REFUSED,
                 .tenant = verdict.code == VERDICT_ALLOWED ? verdict.tenant->name : "",

@@ -75,6 +75,11 @@ static void insert_sorted(Choice *choice, size_t max, Device *device)
         choice->devices[i] = device;
 }
 
+static bool holds(const PolicyTenant *tenant, const Device *device)
+{
+        return device->lease && streq(device->lease->tenant->name, tenant->name);
+}
+
 static bool is_chosen(const Choice *choices, size_t n_choices, const Device *device)
 {
         for (size_t i = 0; i < n_choices; i++)
@@ -84,21 +89,55 @@ static bool is_chosen(const Choice *choices, size_t n_choices, const Device *dev
         return false;
 }
 
-static int find_device(Broker *broker, const char *id, Choice *ret, Refusal *refusal)
+/* The kernel names devices in ASCII. */
+static bool can_be_id(const char *id)
 {
-        Device *device = broker_device(broker, id);
-
-        if (!device || device->state == DEVICE_GONE)
-                return refuse(
-                        refusal, RESULT_NO_SUCH_DEVICE,
-                        "There is no device %s with an IOMMU group; `vfiobrokerctl list` shows those that "
-                        "you may use.",
-                        id);
-        ret->devices[ret->n_devices++] = device;
-        return 0;
+        for (; *id; id++)
+                if (*id <= ' ' || *id >= 0x7f)
+                        return false;
+        return true;
 }
 
-static int find_group(Broker *broker, const char *argument, Choice *ret, Refusal *refusal)
+/* What is not the tenant's to use is looked at like what there is not, step by step, so that neither the answer nor the
+ * time that it takes tells them apart. */
+static int find_device(Broker *broker, const SelectFor *who, const char *id, Choice *ret, Refusal *refusal)
+{
+        Device *device = broker_device(broker, id);
+        bool there = device && device->state != DEVICE_GONE, given;
+        char bus[DEVICE_ID_MAX];
+        DeviceFacts by_id = device_facts_of_id(id, bus), facts = there ? device_facts(device) : by_id;
+        Verdict verdict;
+
+        decide_selector(broker->policy, who->tenant, &facts, &verdict);
+        given = there && (verdict.code == VERDICT_ALLOWED || holds(who->tenant, device));
+        decide_selector(broker->policy, who->tenant, &by_id, &verdict);
+        if (given || (there && who->admin)) {
+                ret->devices[ret->n_devices++] = device;
+                return 0;
+        }
+        if (who->admin)
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE, "There is no device %s in the machine.", id);
+        if (verdict.code == VERDICT_ALLOWED || !can_be_id(id))
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE,
+                              "There is no device %s that tenant %s may use; `vfiobrokerctl list` shows "
+                              "those that there are.",
+                              id, who->tenant->name);
+        if (who->trace)
+                who->trace->step(who->trace->userdata,
+                                 &(DecideStep){ .name = "selector", .about = id, .text = verdict.text });
+        return plan_result_of_verdict(&verdict, refusal);
+}
+
+static bool may_use_any(Broker *broker, const SelectFor *who, const Group *group)
+{
+        for (size_t i = 0; i < group->n_devices; i++)
+                if (broker_tenant_may_see(broker, who->tenant->name, group->devices[i]))
+                        return true;
+        return who->admin;
+}
+
+static int find_group(Broker *broker, const SelectFor *who, const char *argument, Choice *ret,
+                      Refusal *refusal)
 {
         const Group *group;
         unsigned number;
@@ -108,8 +147,10 @@ static int find_group(Broker *broker, const char *argument, Choice *ret, Refusal
                 return refuse(refusal, RESULT_INVALID_ARGS,
                               "%s: write group:N, where N is the number of an IOMMU group.", argument);
         group = broker_group(broker, (int)number);
-        if (!group)
-                return refuse(refusal, RESULT_NO_SUCH_DEVICE, "There is no IOMMU group %u.", number);
+        if (!group || !may_use_any(broker, who, group))
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE,
+                              "There is no IOMMU group %u with a device that tenant %s may use.", number,
+                              who->tenant->name);
 
         for (size_t i = 0; i < group->n_devices; i++) {
                 Device *device = group->devices[i];
@@ -157,9 +198,17 @@ static int check_candidate(Broker *broker, const PolicyTenant *tenant, const Dev
         }
 }
 
+/* The one answer for a pool that there is not and for one with nothing for the tenant. */
+static int refuse_pool(const SelectFor *who, int length, const char *name, Refusal *refusal)
+{
+        return refuse(refusal, RESULT_NO_SUCH_DEVICE,
+                      "There is no pool %.*s with a device that tenant %s may use.", length, name,
+                      who->tenant->name);
+}
+
 /* "NAME" or "NAME*K". */
-static int parse_pool(Broker *broker, const char *argument, const PolicyPool **ret, unsigned *ret_count,
-                      Refusal *refusal)
+static int parse_pool(Broker *broker, const SelectFor *who, const char *argument, const PolicyPool **ret,
+                      unsigned *ret_count, Refusal *refusal)
 {
         const char *name = argument + strlen(POOL_PREFIX), *star = strrchr(name, '*');
         size_t n = star ? (size_t)(star - name) : strlen(name);
@@ -179,6 +228,8 @@ static int parse_pool(Broker *broker, const char *argument, const PolicyPool **r
                 buffer[n] = 0;
                 *ret = policy_pool_by_name(broker->policy, buffer);
         }
+        if (!*ret && !who->admin)
+                return refuse_pool(who, (int)n, name, refusal);
         if (!*ret)
                 return refuse(refusal, RESULT_NO_SUCH_DEVICE, "The policy has no pool %.*s.", (int)n, name);
         *ret_count = count;
@@ -322,10 +373,11 @@ static int take_nearest(Broker *broker, const NumaDistances *distances, Candidat
         return 0;
 }
 
-static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const NumaDistances *distances,
+static int choose_of_pool(Broker *broker, const SelectFor *who, const NumaDistances *distances,
                           const char *argument, Choice *choices, size_t n_choices, Choice *ret,
                           Refusal *refusal)
 {
+        const PolicyTenant *tenant = who->tenant;
         _cleanup_free_ Candidate *candidates = NULL;
         Census census = {};
         const PolicyPool *pool = NULL;
@@ -333,7 +385,7 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const Numa
         size_t n = 0;
         int r;
 
-        r = parse_pool(broker, argument, &pool, &count, refusal);
+        r = parse_pool(broker, who, argument, &pool, &count, refusal);
         if (r != 0)
                 return r;
         candidates = calloc(HASH_COUNT(broker->devices) + 1, sizeof(*candidates));
@@ -362,6 +414,8 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const Numa
         if (ret->n_devices >= count)
                 return 0;
 
+        if (census.n_usable == 0 && census.type[0] == 0 && !who->admin)
+                return refuse_pool(who, (int)strlen(pool->name), pool->name, refusal);
         if (census.n_usable == 0 && census.denied.code != RESULT_OK)
                 return refuse(refusal, census.denied.code, "Pool %s has nothing for tenant %s: %s",
                               pool->name, tenant->name, census.denied.text);
@@ -377,8 +431,8 @@ static int choose_of_pool(Broker *broker, const PolicyTenant *tenant, const Numa
                       census.type[0] ? ", and no more can be made of type " : "", census.type);
 }
 
-int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const char *const *arguments,
-                   size_t n_arguments, Selection *ret, Refusal *refusal)
+int select_devices(Broker *broker, const SelectFor *who, const char *const *arguments, size_t n_arguments,
+                   Selection *ret, Refusal *refusal)
 {
         NumaDistances distances = {};
         _cleanup_(choices_done) Choices all = {};
@@ -395,8 +449,8 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const 
                 if (has_prefix(arguments[i], POOL_PREFIX))
                         continue;
                 r = has_prefix(arguments[i], GROUP_PREFIX)
-                            ? find_group(broker, arguments[i], choices + i, refusal)
-                            : find_device(broker, arguments[i], choices + i, refusal);
+                            ? find_group(broker, who, arguments[i], choices + i, refusal)
+                            : find_device(broker, who, arguments[i], choices + i, refusal);
                 if (r != 0)
                         return r;
                 for (size_t k = 0; k < choices[i].n_devices; k++)
@@ -409,10 +463,10 @@ int select_devices(Broker *broker, const PolicyTenant *tenant, pid_t pid, const 
                 if (!has_prefix(arguments[i], POOL_PREFIX))
                         continue;
                 if (!measured)
-                        broker->host->ops->numa_distances(broker->host, pid, &distances);
+                        broker->host->ops->numa_distances(broker->host, who->pid, &distances);
                 measured = true;
-                r = choose_of_pool(broker, tenant, &distances, arguments[i], choices, n_arguments,
-                                   choices + i, refusal);
+                r = choose_of_pool(broker, who, &distances, arguments[i], choices, n_arguments, choices + i,
+                                   refusal);
                 if (r != 0)
                         return r;
         }

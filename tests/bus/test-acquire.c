@@ -131,7 +131,8 @@ static void test_refusals(void **state)
         REFUSED(f, UID_RED, DEVICE_BLUE, OURS "DeniedByPolicy", "tenant red");
         REFUSED(f, UID_RED, DEVICE_BLUE, OURS "DeniedByPolicy", "policy.conf:");
         REFUSED(f, UID_RED, DEVICE_RED " " DEVICE_BLUE, OURS "DeniedByPolicy", DEVICE_BLUE);
-        REFUSED(f, UID_RED, "0000:99:00.0", OURS "NoSuchDevice", "0000:99:00.0");
+        REFUSED(f, UID_RED, "0000:99:00.0", OURS "DeniedByPolicy", "0000:99:00.0");
+        REFUSED(f, UID_RED, "0000:02:99.0", OURS "NoSuchDevice", "0000:02:99.0");
         REFUSED(f, UID_TWO, DEVICE_RED, OURS "AmbiguousTenant", "");
         REFUSED(f, 0, DEVICE_RED, OURS "NoTenant", "");
         assert_string_equal(broker_tell(f, "driver " DEVICE_BLUE), "igb");
@@ -516,7 +517,8 @@ static void checks(Client *c, const void *arg)
         } table[] = {
                 { DEVICE_BLUE, "", "blue" },
                 { DEVICE_RED, OURS "DeniedByPolicy", "tenant blue" },
-                { "0000:99:00.0", OURS "NoSuchDevice", "0000:99:00.0" },
+                { "0000:99:00.0", OURS "DeniedByPolicy", "0000:99:00.0" },
+                { "0000:01:99.0", OURS "NoSuchDevice", "0000:01:99.0" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -580,6 +582,8 @@ static void explains(Client *c, const void *arg)
         explain(c->bus, DEVICE_RED, path, sizeof(path));
         CHECK(streq(path, "identity  1\ntenant blue 1\nselector " DEVICE_RED " 0\n" OURS "DeniedByPolicy"));
         explain(c->bus, "0000:99:00.0", path, sizeof(path));
+        CHECK(streq(path, "identity  1\ntenant blue 1\nselector 0000:99:00.0 0\n" OURS "DeniedByPolicy"));
+        explain(c->bus, "0000:01:99.0", path, sizeof(path));
         CHECK(streq(path, "identity  1\ntenant blue 1\nbroker  0\n" OURS "NoSuchDevice"));
 }
 

@@ -130,8 +130,9 @@ static void gives_bad_devices(Client *c, const void *arg)
                 { "pool:", INVALID, "pool:NAME*K" },
                 { "pool:nics", OURS "NoSuchDevice", "no pool nics" },
                 { "0000:01:00.0\n", INVALID, "do not print" },
-                { "../../etc/passwd", OURS "NoSuchDevice", "" },
+                { "../../etc/passwd", OURS "DeniedByPolicy", "" },
                 { "0000:01:00", OURS "NoSuchDevice", "" },
+                { "é", OURS "NoSuchDevice", "" },
         };
         sd_bus_message *m;
         Grant g;
@@ -145,7 +146,7 @@ static void gives_bad_devices(Client *c, const void *arg)
         }
 
         g = acquire(bus, repeat("d", 127), "a{sv}", 0);
-        CHECK(streq(g.error, OURS "NoSuchDevice"));
+        CHECK(streq(g.error, OURS "DeniedByPolicy"));
         g = acquire(bus, repeat("d", 128), "a{sv}", 0);
         CHECK(streq(g.error, INVALID) && strstr(g.text, "128 bytes"));
         m = new_call(bus, "Acquire", "");

@@ -82,7 +82,7 @@ static void test_calls_in_progress(void **state)
         for (unsigned i = 0; i < CALLS_UID_MAX; i++)
                 (void)broker_tell(f, "hang 0000:10:%02x.0 1", i);
         peer = peer_ready(f, UID_BLUE, fills_calls, NULL, word);
-        run_as(f, UID_RED, calls_once, OURS "NoSuchDevice");
+        run_as(f, UID_RED, calls_once, OURS "DeniedByPolicy");
         for (unsigned i = 0; i < CALLS_UID_MAX; i++)
                 (void)broker_tell(f, "hang 0000:10:%02x.0 0", i);
         peer_finish(&peer);
@@ -121,7 +121,7 @@ static void test_callers_of_one_user(void **state)
         Peer peer = peer_ready(f, UID_BLUE, connects_often, &n, word);
 
         assert_int_equal(broker_count(f, "callers"), CALLERS_UID_MAX);
-        run_as(f, UID_RED, calls_once, OURS "NoSuchDevice");
+        run_as(f, UID_RED, calls_once, OURS "DeniedByPolicy");
         peer_finish(&peer);
         broker_await(f, "callers", "0");
 }

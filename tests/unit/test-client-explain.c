@@ -80,8 +80,7 @@ static void test_explain(_unused_ void **state)
                 "ok  identity: uid 2001, gid unknown, unit vm@1.service, no slice, no machine, no label\n"
                 "ok  tenant blue: match-user = 2001-2999 (FILE:2); match-unit = vm@*.service (FILE:3)\n"
                 "--  tenant red: match-group = 7 (FILE:6) does not hold: gid unknown\n"
-                "NO  broker: There is no device " NOWHERE " with an IOMMU group; `vfiobrokerctl list` shows "
-                "those that you may use.\n"
+                "NO  broker: There is no device " NOWHERE " in the machine.\n"
                 "no: org.vfiobroker1.Error.NoSuchDevice\n");
 
         /* who is said to be in no unit is in none, though this test may be */

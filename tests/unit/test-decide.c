@@ -411,10 +411,17 @@ static void test_memlock_host(void **state)
         c->request.host_committed = 9 * GIB;
         assert_decides(c, VERDICT_ALLOWED, NULL);
         c->request.host_committed++;
+        /* what the host has left is what others have taken: an administrator's to know */
+        assert_decides(
+                c, VERDICT_MEMLOCK_HOST,
+                "tenant blue asks to lock 1073741824 bytes of memory; not so many are free of the host's "
+                "memlock-max of 10737418240 (t:3)");
+        c->request.admin = true;
         assert_decides(
                 c, VERDICT_MEMLOCK_HOST,
                 "tenant blue asks to lock 1073741824 bytes of memory; 1073741823 are free of the host's "
                 "memlock-max of 10737418240 (t:3)");
+        c->request.admin = false;
         /* a tenant without a limit of its own has the host's, also where the sum would wrap */
         c->request.tenant = policy_tenant_by_name(c->policy, "red");
         c->request.memlock = UINT64_MAX;

@@ -159,8 +159,11 @@ static void test_choice(void **state)
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, stage.blue, { "pool:near", "pool:near" });
         assert_string_equal(GRANT(core, stage.red, { "pool:both" })->devices[0]->info.mdev_type, "mtty-2");
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, stage.red, { "pool:both*3" });
-        assert_non_null(strstr(REFUSED(core, RESULT_DENIED_BY_POLICY, stage.green, { "pool:serial" }),
-                               "nothing for tenant green"));
+        assert_non_null(strstr(REFUSED(core, RESULT_NO_SUCH_DEVICE, stage.green, { "pool:serial" }),
+                               "pool serial with a device that tenant green may use"));
+        assert_non_null(
+                strstr(REFUSED(core, RESULT_DENIED_BY_POLICY, stage.green, { "pool:serial" }, .admin = true),
+                       "nothing for tenant green"));
         /* A pool that mdevs happen to be in has none made. */
         core_set_policy(core,
                         "[tenant blue]\nmatch-user = 2001\ndevices = any\n[pool bus]\ndevices = bus:mdev\n");

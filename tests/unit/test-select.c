@@ -80,13 +80,158 @@ static void test_pool_refused(void **state)
         (void)REFUSED(core, RESULT_LIMITS_EXCEEDED, blue, { "pool:nics*16" });
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, blue, { "pool:nics*15" });
         assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:nic*2" }),
+                            "There is no pool nic with a device that tenant blue may use.");
+        assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:nic*2" }, .admin = true),
                             "The policy has no pool nic.");
         (void)snprintf(name, sizeof(name), "pool:%0*d", (int)POLICY_NAME_MAX + 1, 0);
         (void)REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { name });
         assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:none" }),
+                            "There is no pool none with a device that tenant blue may use.");
+        assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:none" }, .admin = true),
                             "No device in the machine is of pool none.");
-        assert_non_null(strstr(REFUSED(core, RESULT_DENIED_BY_POLICY, green, { "pool:nics" }),
+        assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, green, { "pool:nics" }),
+                            "There is no pool nics with a device that tenant green may use.");
+        assert_non_null(strstr(REFUSED(core, RESULT_DENIED_BY_POLICY, green, { "pool:nics" }, .admin = true),
                                "Pool nics has nothing for tenant green: tenant green may not use 0000:0"));
+}
+
+#define NVME     "0000:01:00.1" /* there, denied by its class */
+#define NOT_NVME "0000:01:00.2" /* not there, of an address that is given */
+#define NOWHERE  "0000:05:00.0" /* not there, of one that is not */
+
+/* The steps that were told, and the text of the refusal, with the one id in place of the other. */
+typedef struct Told {
+        char text[4096];
+} Told;
+
+static void on_step(void *userdata, const DecideStep *step)
+{
+        Told *told = userdata;
+        size_t n = strlen(told->text);
+
+        /* The bus layer keeps tenants that the caller is not to itself. */
+        if (streq(step->name, "tenant") && !step->passed)
+                return;
+        (void)snprintf(told->text + n, sizeof(told->text) - n, "%s %s %d %s\n", step->name, step->about,
+                       step->passed, step->text);
+}
+
+static void ask(Core *core, FakeProcess *process, bool admin, const char *id, const char *shown, Told *ret)
+{
+        const DecideTrace trace = { on_step, ret };
+        const AcquireRequest request = {
+                .caller = { .uid = process->facts.uid },
+                .admin = admin,
+                .caller_pid = process->pid,
+                .caller_pidfd = process->pidfd,
+                .target_pidfd = -EBADF,
+                .devices = &id,
+                .n_devices = 1,
+                .memlock = UINT64_MAX,
+                .trace = &trace,
+        };
+        Refusal refusal = {};
+        size_t n;
+        int r;
+
+        *ret = (Told){};
+        r = broker_check(core->broker, &request, &refusal);
+        n = strlen(ret->text);
+        (void)snprintf(ret->text + n, sizeof(ret->text) - n, "%s: %s\n", result_to_string((Result)r),
+                       refusal.text);
+        /* "group:2" is group 2 in a text */
+        if (strncmp(id, "group:", 6) == 0 || strncmp(id, "pool:", 5) == 0) {
+                id = strchr(id, ':') + 1;
+                shown = strchr(shown, ':') + 1;
+                for (char *p = ret->text; (p = strstr(p, id)); p += strlen(shown))
+                        if (p[-1] == ' ')
+                                memcpy(p, shown, strlen(shown));
+                return;
+        }
+        for (char *p = ret->text; (p = strstr(p, id)); p += strlen(shown))
+                memcpy(p, shown, strlen(shown));
+}
+
+/* What there is not and what is not for the tenant have one answer, in code, text and steps; an administrator has two. */
+static void test_not_told(void **state)
+{
+        static const struct {
+                const char *hidden, *absent;
+                Result code;
+        } table[] = {
+                { D2, NOWHERE, RESULT_DENIED_BY_POLICY },
+                { NVME, NOT_NVME, RESULT_NO_SUCH_DEVICE },
+                { D4, "0000:04:00.1", RESULT_DENIED_BY_POLICY },
+                { "platform/hidden", "platform/absent", RESULT_DENIED_BY_POLICY },
+                { "amba/hidden", "amba/absent", RESULT_NO_SUCH_DEVICE },
+                { "2f2e9f5e-1111-4222-8333-000000000001", "2f2e9f5e-1111-4222-8333-000000000002",
+                  RESULT_DENIED_BY_POLICY },
+                { "group:2", "group:9", RESULT_NO_SUCH_DEVICE },
+                { "pool:hidden", "pool:absent", RESULT_NO_SUCH_DEVICE },
+        };
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+        Told hidden, absent;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 2, "vfio-pci");
+        core_device(core, NVME, 3, "vfio-pci")->info.class = 0x010802;
+        (void)core_device(core, D4, 4, "vfio-pci");
+        for (size_t i = 3; i < 6; i++) {
+                Device *device = core_device(core, table[i].hidden, (int)(i + 2), "vfio-platform");
+
+                (void)snprintf(device->info.bus, sizeof(device->info.bus), "%s",
+                               i == 5   ? "mdev"
+                               : i == 4 ? "amba"
+                                        : "platform");
+        }
+        core_set_policy(core, "[tenant blue]\nmatch-user = 2001\n"
+                              "devices = pci:0000:01:*, bus:amba, pci:0000:04:*\n"
+                              "deny-devices = class:0108*, driver:vfio-platform, pci:0000:04:*\n"
+                              "[pool hidden]\ndevices = pci:" D2 "\n");
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ask(core, blue, false, table[i].hidden, table[i].hidden, &hidden);
+                ask(core, blue, false, table[i].absent, table[i].hidden, &absent);
+                assert_string_equal(hidden.text, absent.text);
+                assert_non_null(strstr(hidden.text, result_to_string(table[i].code)));
+                ask(core, blue, true, table[i].hidden, table[i].hidden, &hidden);
+                ask(core, blue, true, table[i].absent, table[i].hidden, &absent);
+                assert_string_not_equal(hidden.text, absent.text);
+                assert_non_null(strstr(hidden.text, "DeniedByPolicy"));
+                assert_non_null(strstr(absent.text, "NoSuchDevice"));
+        }
+        /* No device has such a name; none of it gets into a text that is cut. */
+        ask(core, blue, false, "0000:05:00.é", "0000:05:00.é", &absent);
+        assert_non_null(strstr(absent.text, "NoSuchDevice"));
+}
+
+/* Who has it is told to administrators, and to nobody else. */
+static void test_holder_told(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE), *red = core_process(core, 4711, UID_RED);
+        static const char *const asked[] = { D2, D3 };
+        Told told;
+
+        (void)core_device(core, D2, 2, "vfio-pci");
+        (void)core_device(core, D3, 2, "vfio-pci");
+        core_set_policy(core, "[tenant blue]\nmatch-user = 2001\ndevices = any\n"
+                              "[tenant scarlet]\nmatch-user = 2002\ndevices = any\n");
+        (void)GRANT(core, red, { D2 });
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
+                ask(core, blue, false, asked[i], asked[i], &told);
+                assert_non_null(strstr(told.text, i == 0 ? "DeviceTaken" : "GroupSplit"));
+                assert_null(strstr(told.text, "scarlet"));
+                assert_null(strstr(told.text, "4711"));
+                ask(core, blue, true, asked[i], asked[i], &told);
+                assert_non_null(strstr(told.text, "scarlet"));
+        }
+        ask(core, blue, true, D2, D2, &told);
+        assert_non_null(strstr(told.text, "process 4711"));
+        assert_non_null(strstr(told.text, core->broker->leases->id));
+        /* And to the journal, where an operator looks. */
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, blue, { D2 });
+        assert_non_null(strstr(core->last_event[EVENT_REFUSED], "scarlet"));
 }
 
 /* What cannot be passed, is in quarantine, or goes with what another tenant holds is not chosen. */
@@ -216,8 +361,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(pool),        TEST(pool_refused), TEST(pool_skips), TEST(pool_nearest),
-                TEST(pool_in_use), TEST(mixed),        TEST(group),
+                TEST(pool),  TEST(pool_refused), TEST(pool_skips), TEST(pool_nearest), TEST(pool_in_use),
+                TEST(mixed), TEST(group),        TEST(not_told),   TEST(holder_told),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
