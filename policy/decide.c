@@ -36,18 +36,6 @@ const char *verdict_code_to_string(VerdictCode code)
         return (size_t)code < ELEMENTSOF(code_names) ? code_names[code] : NULL;
 }
 
-static _printf_(4, 5) void verdict_set(Verdict *verdict, VerdictCode code, const PolicyTenant *tenant,
-                                       const char *format, ...)
-{
-        va_list ap;
-
-        verdict->code = code;
-        verdict->tenant = tenant;
-        va_start(ap, format);
-        (void)vsnprintf(verdict->text, sizeof(verdict->text), format, ap);
-        va_end(ap);
-}
-
 /* " (/etc/vfiobroker/vfiobroker.conf:12)", or what stands for a built-in default. Of a long path the end is
  * shown. */
 static const char *at(PolicyWhere where, char buffer[static WHERE_MAX])
@@ -62,6 +50,28 @@ static const char *at(PolicyWhere where, char buffer[static WHERE_MAX])
                                cut ? where.file + n - (WHERE_MAX - 32) : where.file, where.line);
         return buffer;
 }
+
+/* Ends the text with the place of the rule, where one is given. */
+static _printf_(5, 6) void verdict_set_at(Verdict *verdict, VerdictCode code, const PolicyTenant *tenant,
+                                          const PolicyWhere *where, const char *format, ...)
+{
+        char buffer[WHERE_MAX];
+        size_t n;
+        va_list ap;
+
+        verdict->code = code;
+        verdict->tenant = tenant;
+        verdict->where = where ? *where : (PolicyWhere){};
+        va_start(ap, format);
+        (void)vsnprintf(verdict->text, sizeof(verdict->text), format, ap);
+        va_end(ap);
+        if (!where)
+                return;
+        n = strlen(verdict->text);
+        (void)snprintf(verdict->text + n, sizeof(verdict->text) - n, "%s", at(*where, buffer));
+}
+
+#define verdict_set(verdict, code, tenant, ...) verdict_set_at(verdict, code, tenant, NULL, __VA_ARGS__)
 
 bool decide_caller_matches(const PolicyTenant *tenant, const CallerFacts *caller)
 {
@@ -200,7 +210,7 @@ void decide_tenant_traced(const Policy *policy, const CallerFacts *caller, const
                           const DecideTrace *trace, Verdict *ret_verdict)
 {
         const PolicyTenant *match = NULL;
-        char where[WHERE_MAX], buffer[NAME_SHOWN_MAX];
+        char buffer[NAME_SHOWN_MAX];
         Text names = {};
         size_t n_matches = 0;
 
@@ -212,8 +222,8 @@ void decide_tenant_traced(const Policy *policy, const CallerFacts *caller, const
                 if (trace && match)
                         tell_tenant(trace, match, caller);
                 if (match && decide_caller_matches(match, caller))
-                        verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s",
-                                    match->name, at(match->where, where));
+                        verdict_set_at(ret_verdict, VERDICT_ALLOWED, match, &match->where,
+                                       "the caller is tenant %s", match->name);
                 else if (!is_printable_name(wanted))
                         verdict_set(ret_verdict, VERDICT_NO_TENANT, NULL, "no tenant can be called so");
                 else /* the same text whether there is such a tenant or not */
@@ -243,8 +253,8 @@ void decide_tenant_traced(const Policy *policy, const CallerFacts *caller, const
                             "uid %u is %zu tenants: %.256s%s; say which with the option tenant", caller->uid,
                             n_matches, names.s, names.n <= 256 ? "" : "...");
         else
-                verdict_set(ret_verdict, VERDICT_ALLOWED, match, "the caller is tenant %s%s", match->name,
-                            at(match->where, where));
+                verdict_set_at(ret_verdict, VERDICT_ALLOWED, match, &match->where, "the caller is tenant %s",
+                               match->name);
 }
 
 void decide_tenant(const Policy *policy, const CallerFacts *caller, const char *wanted, Verdict *ret_verdict)
@@ -257,20 +267,19 @@ void decide_selector(_unused_ const Policy *policy, const PolicyTenant *tenant, 
 {
         const Selector *allow = selector_list_find(&tenant->devices, device);
         const Selector *deny = selector_list_find(&tenant->deny_devices, device);
-        char where[WHERE_MAX];
 
         if (deny)
-                verdict_set(ret_verdict, VERDICT_DENIED, tenant,
-                            "tenant %s may not use %.64s: deny-devices has %.128s%s", tenant->name,
-                            device->id, deny->text, at(deny->where, where));
+                verdict_set_at(ret_verdict, VERDICT_DENIED, tenant, &deny->where,
+                               "tenant %s may not use %.64s: deny-devices has %.128s", tenant->name,
+                               device->id, deny->text);
         else if (!allow)
-                verdict_set(ret_verdict, VERDICT_DENIED, tenant,
-                            "tenant %s may not use %.64s: nothing in its devices selects it%s", tenant->name,
-                            device->id, at(tenant->where, where));
+                verdict_set_at(ret_verdict, VERDICT_DENIED, tenant, &tenant->where,
+                               "tenant %s may not use %.64s: nothing in its devices selects it",
+                               tenant->name, device->id);
         else
-                verdict_set(ret_verdict, VERDICT_ALLOWED, tenant,
-                            "tenant %s may use %.64s: devices has %.128s%s", tenant->name, device->id,
-                            allow->text, at(allow->where, where));
+                verdict_set_at(ret_verdict, VERDICT_ALLOWED, tenant, &allow->where,
+                               "tenant %s may use %.64s: devices has %.128s", tenant->name, device->id,
+                               allow->text);
 }
 
 /* --- the steps --- */
@@ -283,13 +292,15 @@ typedef struct Step {
         Verdict verdict;
 } Step;
 
-#define refuse_step(step, code, ...)                                                                        \
-        (verdict_set(&(step)->verdict, code, (step)->request->tenant, __VA_ARGS__), true)
-#define pass_step(step, ...)                                                                                \
-        ((step)->told                                                                                       \
-                 ? verdict_set(&(step)->verdict, VERDICT_ALLOWED, (step)->request->tenant, __VA_ARGS__)     \
-                 : (void)0,                                                                                 \
+#define refuse_step_at(step, code, where, ...)                                                              \
+        (verdict_set_at(&(step)->verdict, code, (step)->request->tenant, where, __VA_ARGS__), true)
+#define refuse_step(step, code, ...) refuse_step_at(step, code, NULL, __VA_ARGS__)
+#define pass_step_at(step, where, ...)                                                                      \
+        ((step)->told ? verdict_set_at(&(step)->verdict, VERDICT_ALLOWED, (step)->request->tenant, where,   \
+                                       __VA_ARGS__)                                                         \
+                      : (void)0,                                                                            \
          false)
+#define pass_step(step, ...) pass_step_at(step, NULL, __VA_ARGS__)
 
 /* Each returns true where it refused. */
 
@@ -379,26 +390,24 @@ static bool step_isolation(Step *step)
 {
         const PolicyBroker *broker = &step->request->policy->broker;
         const DecideDevice *device = step->device;
-        char where[WHERE_MAX];
 
         if (device->noiommu && !broker->noiommu)
-                return refuse_step(step, VERDICT_NOIOMMU,
-                                   "%.64s has no IOMMU, and [broker] says noiommu = no%s", device->facts->id,
-                                   at(broker->noiommu_where, where));
+                return refuse_step_at(step, VERDICT_NOIOMMU, &broker->noiommu_where,
+                                      "%.64s has no IOMMU, and [broker] says noiommu = no",
+                                      device->facts->id);
         if (device->noiommu)
-                return pass_step(step, "it has no IOMMU, and [broker] says noiommu = yes%s",
-                                 at(broker->noiommu_where, where));
+                return pass_step_at(step, &broker->noiommu_where,
+                                    "it has no IOMMU, and [broker] says noiommu = yes");
         if (device->msi_isolated)
                 return pass_step(step, device->facts->group < 0 ? "it has no IOMMU group"
                                                                 : "its interrupts are isolated");
         if (!broker->unsafe_interrupts)
-                return refuse_step(step, VERDICT_UNSAFE_INTERRUPTS,
-                                   "the interrupts of %.64s are not isolated, and [broker] says "
-                                   "unsafe-interrupts = no%s",
-                                   device->facts->id, at(broker->unsafe_interrupts_where, where));
-        return pass_step(step,
-                         "its interrupts are not isolated, and [broker] says unsafe-interrupts = yes%s",
-                         at(broker->unsafe_interrupts_where, where));
+                return refuse_step_at(step, VERDICT_UNSAFE_INTERRUPTS, &broker->unsafe_interrupts_where,
+                                      "the interrupts of %.64s are not isolated, and [broker] says "
+                                      "unsafe-interrupts = no",
+                                      device->facts->id);
+        return pass_step_at(step, &broker->unsafe_interrupts_where,
+                            "its interrupts are not isolated, and [broker] says unsafe-interrupts = yes");
 }
 
 static bool step_state(Step *step)
@@ -422,51 +431,47 @@ static bool step_backend(Step *step)
 {
         const PolicyTenant *tenant = step->request->tenant;
         unsigned backend = step->request->backend;
-        char where[WHERE_MAX];
 
         if (backend != 0 && !(backend & tenant->backends))
-                return refuse_step(step, VERDICT_BACKEND, "tenant %s may not use the %s backend, only %s%s",
-                                   tenant->name, backend_names(backend), backend_names(tenant->backends),
-                                   at(tenant->backends_where, where));
-        return pass_step(step, "%s will do; the tenant may use %s%s",
-                         backend == 0 ? "any" : backend_names(backend), backend_names(tenant->backends),
-                         at(tenant->backends_where, where));
+                return refuse_step_at(step, VERDICT_BACKEND, &tenant->backends_where,
+                                      "tenant %s may not use the %s backend, only %s", tenant->name,
+                                      backend_names(backend), backend_names(tenant->backends));
+        return pass_step_at(step, &tenant->backends_where, "%s will do; the tenant may use %s",
+                            backend == 0 ? "any" : backend_names(backend), backend_names(tenant->backends));
 }
 
 static bool step_devices_max(Step *step)
 {
         const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
-        char where[WHERE_MAX];
 
         if (tenant->devices_max == UINT_MAX)
                 return pass_step(step, "%zu asked for, %u leased; not limited", request->n_devices,
                                  request->devices_leased);
         if ((uint64_t)request->devices_leased + request->n_devices > tenant->devices_max)
-                return refuse_step(step, VERDICT_DEVICE_QUOTA,
-                                   "tenant %s asks for %zu devices and has %u; devices-max = %u%s",
-                                   tenant->name, request->n_devices, request->devices_leased,
-                                   tenant->devices_max, at(tenant->devices_max_where, where));
-        return pass_step(step, "%zu asked for, %u leased; devices-max = %u%s", request->n_devices,
-                         request->devices_leased, tenant->devices_max, at(tenant->devices_max_where, where));
+                return refuse_step_at(step, VERDICT_DEVICE_QUOTA, &tenant->devices_max_where,
+                                      "tenant %s asks for %zu devices and has %u; devices-max = %u",
+                                      tenant->name, request->n_devices, request->devices_leased,
+                                      tenant->devices_max);
+        return pass_step_at(step, &tenant->devices_max_where, "%zu asked for, %u leased; devices-max = %u",
+                            request->n_devices, request->devices_leased, tenant->devices_max);
 }
 
 static bool step_leases_max(Step *step)
 {
         const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
-        char where[WHERE_MAX];
 
         if (request->extends_lease)
                 return pass_step(step, "no new lease");
         if (tenant->leases_max == UINT_MAX)
                 return pass_step(step, "%u leases; not limited", request->leases);
         if (request->leases >= tenant->leases_max)
-                return refuse_step(step, VERDICT_LEASE_QUOTA, "tenant %s has %u leases; leases-max = %u%s",
-                                   tenant->name, request->leases, tenant->leases_max,
-                                   at(tenant->leases_max_where, where));
-        return pass_step(step, "%u leases; leases-max = %u%s", request->leases, tenant->leases_max,
-                         at(tenant->leases_max_where, where));
+                return refuse_step_at(step, VERDICT_LEASE_QUOTA, &tenant->leases_max_where,
+                                      "tenant %s has %u leases; leases-max = %u", tenant->name,
+                                      request->leases, tenant->leases_max);
+        return pass_step_at(step, &tenant->leases_max_where, "%u leases; leases-max = %u", request->leases,
+                            tenant->leases_max);
 }
 
 /* What the request commits. What cannot be counted fits into no budget but an unlimited one, and the host's is not. */
@@ -492,18 +497,17 @@ static bool step_memlock_tenant(Step *step)
         const DecideRequest *request = step->request;
         const PolicyTenant *tenant = request->tenant;
         uint64_t asked = asked_memlock(request), left;
-        char where[WHERE_MAX];
 
         if (tenant->memlock_max == UINT64_MAX)
                 return pass_step(step, "%llu bytes asked for; not limited", ULL(asked));
         if (!fits(tenant->memlock_max, request->memlock_committed, asked, &left))
-                return refuse_step(step, VERDICT_MEMLOCK_TENANT,
-                                   "tenant %s asks to lock %llu bytes of memory; %llu are free of its "
-                                   "memlock-max of %llu%s",
-                                   tenant->name, ULL(asked), ULL(left), ULL(tenant->memlock_max),
-                                   at(tenant->memlock_max_where, where));
-        return pass_step(step, "%llu bytes asked for, %llu free; memlock-max = %llu%s", ULL(asked),
-                         ULL(left), ULL(tenant->memlock_max), at(tenant->memlock_max_where, where));
+                return refuse_step_at(step, VERDICT_MEMLOCK_TENANT, &tenant->memlock_max_where,
+                                      "tenant %s asks to lock %llu bytes of memory; %llu are free of its "
+                                      "memlock-max of %llu",
+                                      tenant->name, ULL(asked), ULL(left), ULL(tenant->memlock_max));
+        return pass_step_at(step, &tenant->memlock_max_where,
+                            "%llu bytes asked for, %llu free; memlock-max = %llu", ULL(asked), ULL(left),
+                            ULL(tenant->memlock_max));
 }
 
 static bool step_memlock_host(Step *step)
@@ -512,7 +516,6 @@ static bool step_memlock_host(Step *step)
         const PolicyBroker *broker = &request->policy->broker;
         uint64_t ceiling = policy_memlock_ceiling(request->policy, request->mem_total);
         uint64_t asked = asked_memlock(request), left;
-        char where[WHERE_MAX];
 
         if (!fits(ceiling, request->host_committed, asked, &left)) {
                 /* what is left says what others have taken */
@@ -520,14 +523,13 @@ static bool step_memlock_host(Step *step)
 
                 if (request->admin)
                         (void)snprintf(free, sizeof(free), "%llu", ULL(left));
-                return refuse_step(step, VERDICT_MEMLOCK_HOST,
-                                   "tenant %s asks to lock %llu bytes of memory; %s are free of the host's "
-                                   "memlock-max of %llu%s",
-                                   request->tenant->name, ULL(asked), free, ULL(ceiling),
-                                   at(broker->memlock_max_where, where));
+                return refuse_step_at(step, VERDICT_MEMLOCK_HOST, &broker->memlock_max_where,
+                                      "tenant %s asks to lock %llu bytes of memory; %s are free of the "
+                                      "host's memlock-max of %llu",
+                                      request->tenant->name, ULL(asked), free, ULL(ceiling));
         }
-        return pass_step(step, "%llu bytes asked for; the host's memlock-max = %llu%s", ULL(asked),
-                         ULL(ceiling), at(broker->memlock_max_where, where));
+        return pass_step_at(step, &broker->memlock_max_where,
+                            "%llu bytes asked for; the host's memlock-max = %llu", ULL(asked), ULL(ceiling));
 }
 
 /* The order of decision. */
@@ -535,13 +537,14 @@ static const struct {
         const char *name;
         bool (*decide)(Step *step);
         bool for_each_device;
+        bool stands; /* it is the policy's alone, and so holds of a lease that there is too */
 } steps[] = {
-        { "selector", step_selector, true },
+        { "selector", step_selector, true, true },
         { "group", step_group, true },
         { "reset-set", step_reset_set, true },
         { "virtual-function", step_virtual_function, true },
-        { "isolation", step_isolation, true },
-        { "backend", step_backend, false },
+        { "isolation", step_isolation, true, true },
+        { "backend", step_backend, false, true },
         { "devices-max", step_devices_max, false },
         { "leases-max", step_leases_max, false },
         { "memlock", step_memlock_tenant, false },
@@ -549,12 +552,14 @@ static const struct {
         { "state", step_state, true },
 };
 
-void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trace, Verdict *ret_verdict)
+/* True where a step refused. */
+static bool decide_steps(const DecideRequest *request, const DecideTrace *trace, bool standing,
+                         Verdict *ret_verdict)
 {
         for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
                 size_t n = steps[i].for_each_device ? request->n_devices : 1;
 
-                for (size_t j = 0; j < n; j++) {
+                for (size_t j = 0; j < n && (steps[i].stands || !standing); j++) {
                         Step step = {
                                 .request = request,
                                 .device = steps[i].for_each_device ? request->devices + j : NULL,
@@ -567,10 +572,17 @@ void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trac
                                      !refused, "%s", step.verdict.text);
                         if (refused) {
                                 *ret_verdict = step.verdict;
-                                return;
+                                return true;
                         }
                 }
         }
+        return false;
+}
+
+void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trace, Verdict *ret_verdict)
+{
+        if (decide_steps(request, trace, false, ret_verdict))
+                return;
 
         /* allowed: the text is the first device's rule */
         if (request->n_devices > 0)
@@ -583,4 +595,24 @@ void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trac
 void decide_acquire(const DecideRequest *request, Verdict *ret_verdict)
 {
         decide_acquire_traced(request, NULL, ret_verdict);
+}
+
+void decide_standing(const DecideRequest *request, const CallerFacts *caller, Verdict *ret_verdict)
+{
+        const PolicyTenant *tenant = request->tenant;
+        TenantMatchKey failed = _TENANT_MATCH_MAX;
+
+        if (caller && !tenant_match(&tenant->match, caller, &failed)) {
+                bool none = failed == _TENANT_MATCH_MAX;
+
+                verdict_set_at(ret_verdict, VERDICT_NO_TENANT, tenant,
+                               none ? &tenant->where : &tenant->match.keys[failed].where,
+                               "the caller is tenant %s no more: %s%s", tenant->name,
+                               none ? "it has no match key" : tenant_match_key_to_string(failed),
+                               none ? "" : " does not hold");
+                return;
+        }
+        if (!decide_steps(request, NULL, true, ret_verdict))
+                verdict_set_at(ret_verdict, VERDICT_ALLOWED, tenant, &tenant->where, "tenant %s may have it",
+                               tenant->name);
 }

@@ -38,6 +38,8 @@ typedef enum VerdictCode {
 typedef struct Verdict {
         VerdictCode code;
         const PolicyTenant *tenant;
+        PolicyWhere
+                where; /* of the rule; no file where that is a built-in default, or no rule of the policy's */
         char text[VERDICT_TEXT_MAX];
 } Verdict;
 
@@ -111,6 +113,11 @@ void decide_acquire(const DecideRequest *request, Verdict *ret_verdict);
 
 /* As decide_acquire(), told step by step; `trace` NULL tells nobody. */
 void decide_acquire_traced(const DecideRequest *request, const DecideTrace *trace, Verdict *ret_verdict);
+
+/* Whether a lease that was granted under an earlier policy would be granted by this one: who has it, what, and by which
+ * backend. Quotas and budgets are for the next request, and what others hold is no matter of the policy. `caller` NULL:
+ * it is not known any more who asked. */
+void decide_standing(const DecideRequest *request, const CallerFacts *caller, Verdict *ret_verdict);
 
 /* "denied", "group-split", … for people and tests. */
 const char *verdict_code_to_string(VerdictCode code);

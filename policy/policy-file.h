@@ -220,6 +220,9 @@ char *policy_errors_to_string(const PolicyErrors *errors);
 const PolicyTenant *policy_tenant_by_name(const Policy *policy, const char *name);
 const PolicyPool *policy_pool_by_name(const Policy *policy, const char *name);
 
+/* Where the tenant's section says that key, which must be one of a tenant's; the section where it leaves it out. */
+PolicyWhere policy_tenant_said(const PolicyTenant *tenant, const char *key);
+
 /* The host's budget for locked memory, in bytes. */
 uint64_t policy_memlock_ceiling(const Policy *policy, uint64_t mem_total);
 

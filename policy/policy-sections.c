@@ -77,6 +77,16 @@ static int apply_entries(Policy *policy, PolicyErrors *errors, PolicySectionKind
         return 0;
 }
 
+PolicyWhere policy_tenant_said(const PolicyTenant *tenant, const char *key)
+{
+        const PolicyKey *keys = policy_sections[POLICY_SECTION_TENANT].keys;
+        size_t i = 0;
+
+        while (!streq(keys[i].name, key))
+                i++;
+        return tenant->said[i].file ? tenant->said[i] : tenant->where;
+}
+
 /* One section of one file, with its place in the order of reading. */
 typedef struct Part {
         PolicySectionKind kind;

@@ -514,6 +514,59 @@ static void test_long_texts(_unused_ void **state)
         policy_errors_done(&errors);
 }
 
+/* Of a lease that there is only the policy's own rules are asked: not what is full, taken or another's. */
+static void test_standing(void **state)
+{
+        const PolicyTenant nobody = { .name = "nobody", .where = { "policy", 99 } };
+        const CallerFacts blue = caller(2001), red = caller(2002);
+        Case *c = *state;
+        Verdict *v = &c->verdict;
+
+        c->devices[0].taken = true;
+        c->devices[0].group_tenant = c->devices[1].group_tenant = "red";
+        c->request.devices_leased = c->request.leases = 99;
+        c->request.memlock_committed = c->request.host_committed = 99 * GIB;
+        decide_standing(&c->request, &blue, v);
+        assert_int_equal(v->code, VERDICT_ALLOWED);
+        assert_string_equal(v->text, "tenant blue may have it (t:4)");
+        decide_standing(&c->request, NULL, v);
+        assert_int_equal(v->code, VERDICT_ALLOWED);
+
+        decide_standing(&c->request, &red, v);
+        assert_int_equal(v->code, VERDICT_NO_TENANT);
+        assert_string_equal(v->text,
+                            "the caller is tenant blue no more: match-user does not hold (t:5)");
+        assert_int_equal(v->where.line, 5);
+        c->devices[1].facts = &nvme;
+        decide_standing(&c->request, &blue, v);
+        assert_int_equal(v->code, VERDICT_DENIED);
+        assert_int_equal(v->where.line, 7);
+        c->devices[1].facts = &pooled;
+        c->request.backend = POLICY_BACKEND_GROUP;
+        decide_standing(&c->request, &blue, v);
+        assert_int_equal(v->code, VERDICT_BACKEND);
+        assert_int_equal(v->where.line, 11);
+        c->devices[1].msi_isolated = false;
+        decide_standing(&c->request, &blue, v);
+        assert_int_equal(v->code, VERDICT_UNSAFE_INTERRUPTS);
+        assert_null(v->where.file);
+
+        /* The parser makes no such tenant. */
+        c->request.tenant = &nobody;
+        decide_standing(&c->request, &blue, v);
+        assert_string_equal(v->text, "the caller is tenant nobody no more: it has no match key (policy:99)");
+}
+
+/* Where a key was said, or else the section. */
+static void test_said(void **state)
+{
+        Case *c = *state;
+
+        assert_int_equal(policy_tenant_said(c->request.tenant, "backends").line, 11);
+        assert_int_equal(policy_tenant_said(c->request.tenant, "match-user").line, 5);
+        assert_int_equal(policy_tenant_said(c->request.tenant, "reset").line, 4);
+}
+
 static void test_code_names(_unused_ void **state)
 {
         for (unsigned i = 0; i < _VERDICT_MAX; i++)
@@ -544,6 +597,8 @@ int main(void)
                 decide_test(test_memlock_host),
                 decide_test(test_state),
                 decide_test(test_order),
+                decide_test(test_standing),
+                decide_test(test_said),
                 cmocka_unit_test(test_long_texts),
                 cmocka_unit_test(test_code_names),
         };
