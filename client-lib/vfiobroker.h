@@ -325,11 +325,12 @@ struct vfiobroker_lease_info {
         const char *const *devices; /* ids, NULL-terminated */
         uint32_t pid;
         uint32_t uid;
-        const char *unit;       /* systemd unit of the process */
-        uint64_t memlock_limit; /* bytes that the lease commits */
-        uint64_t memlock_used;  /* bytes that the process has locked, all its leases together */
-        uint64_t since_usec;    /* CLOCK_REALTIME */
-        const char *state;      /* "opening", "active", "revoking" or "reclaiming" */
+        const char *unit;           /* systemd unit of the process */
+        uint64_t memlock_limit;     /* bytes that the lease commits */
+        uint64_t memlock_used;      /* bytes that the process has locked, all its leases together */
+        uint64_t since_usec;        /* CLOCK_REALTIME */
+        const char *state;          /* "opening", "active", "revoking" or "reclaiming" */
+        const char *policy_refusal; /* why the policy in force would not grant it; "" where it would */
 };
 
 /* Everything about one lease, by its id or object path. Free with the function below (NULL is nothing, returns

@@ -21,6 +21,7 @@ static const struct {
         [EVENT_STUCK] = { MESSAGE_ID_STUCK, LOG_WARNING },
         [EVENT_QUARANTINED] = { MESSAGE_ID_QUARANTINED, LOG_ERR },
         [EVENT_RECOVERED] = { MESSAGE_ID_RECOVERED, LOG_NOTICE },
+        [EVENT_NOT_COVERED] = { MESSAGE_ID_NOT_COVERED, LOG_WARNING },
         [EVENT_TROUBLE] = { MESSAGE_ID_TROUBLE, LOG_ERR },
 };
 
@@ -65,6 +66,7 @@ void journal_format(const BrokerEvent *event, JournalEntry *ret)
         if (event->pid > 0)
                 add(ret, "REQUESTER_PID=%d", (int)event->pid);
         add_string(ret, "RESULT", event->result);
+        add_string(ret, "RULE", event->rule);
 }
 
 void journal_format_policy(const PolicyError *error, JournalEntry *ret)

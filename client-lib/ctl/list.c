@@ -94,15 +94,27 @@ int verb_list(const Verb *verb, int argc, char **argv)
         return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_devices);
 }
 
-static int add_lease(Table *table, const struct vfiobroker_lease_entry *lease)
+static int add_lease(struct vfiobroker *broker, Table *table, const struct vfiobroker_lease_entry *lease)
 {
+        _cleanup_(vfiobroker_lease_info_freep) struct vfiobroker_lease_info *info = NULL;
+        _cleanup_free_ char *policy = NULL;
         char pid[16] = "", size[FORMAT_SIZE_MAX];
-        const char *const cells[] = { lease->id, lease->tenant, lease->backend, pid, size, lease->label };
+        int r;
 
+        r = vfiobroker_get_lease(broker, lease->id, &info);
+        if (r == -ENXIO)
+                return 0; /* it ended since the list */
+        if (r < 0)
+                return r;
+        if (asprintf(&policy, "%s%s", *info->policy_refusal ? "refuses: " : "", info->policy_refusal) < 0) {
+                policy = NULL;
+                return -ENOMEM;
+        }
         if (lease->pid > 0)
                 (void)snprintf(pid, sizeof(pid), "%" PRIu32, lease->pid);
-        (void)format_size(lease->memlock, size);
-        return table_add_row(table, cells);
+        return table_add_row(table, (const char *const[]){ lease->id, lease->tenant, lease->backend, pid,
+                                                           format_size(lease->memlock, size), lease->label,
+                                                           policy });
 }
 
 static int fill_leases(struct vfiobroker *broker, Table *table)
@@ -112,13 +124,14 @@ static int fill_leases(struct vfiobroker *broker, Table *table)
 
         r = vfiobroker_list_leases(broker, &list);
         for (size_t i = 0; r >= 0 && i < list->n; i++)
-                r = add_lease(table, list->leases[i]);
+                r = add_lease(broker, table, list->leases[i]);
         return r;
 }
 
 int verb_leases(const Verb *verb, int argc, char **argv)
 {
-        static const char *const headings[] = { "LEASE", "TENANT", "BACKEND", "PID", "MEMLOCK", "LABEL" };
+        static const char *const headings[] = { "LEASE",   "TENANT", "BACKEND", "PID",
+                                                "MEMLOCK", "LABEL",  "POLICY" };
 
         return show(verb, argc, argv, headings, ELEMENTSOF(headings), fill_leases);
 }

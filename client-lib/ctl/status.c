@@ -225,6 +225,8 @@ static int status_lease(struct vfiobroker *broker, const char *id, bool *ret_fou
         }
         putchar('\n');
         line("State", lease->state);
+        if (*lease->policy_refusal)
+                line("Policy refuses", lease->policy_refusal);
         line("Tenant", lease->tenant);
         line_of_many("Devices", lease->devices);
         line("Backend", lease->backend);

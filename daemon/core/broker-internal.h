@@ -24,6 +24,11 @@
 void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
                   const char *result, const char *format, ...) _printf_(6, 7);
 
+/* The same, for what a rule of the policy caused; one without a file is not told. */
+void broker_event_by_rule(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                          const PolicyWhere *rule, const char *result, const char *format, ...)
+        _printf_(7, 8);
+
 /* Tells that the device changed, and with it its group. */
 void broker_device_notify(Device *device, Broker *broker);
 
@@ -90,6 +95,13 @@ int lease_put_record(Lease *lease);
 
 /* Writes the device's record, or drops it where there is nothing to remember; an event where that fails. */
 void broker_device_put_record(Broker *broker, const Device *device);
+
+/* standing.c: keeps who asked, for the policies to come. */
+void lease_set_caller(Lease *lease, const CallerFacts *caller);
+/* Marks the lease where the policy in force would not grant it, or takes the mark away; tells of either, and the journal
+ * of the first. Nothing where it is being reclaimed. */
+void lease_check_standing(Lease *lease);
+void broker_check_standing(Broker *broker); /* all leases */
 
 /* Calls broker_lease_end() when the process ends, where the lease's lifetime says so. -errno. */
 int lease_watch(Lease *lease);

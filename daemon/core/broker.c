@@ -3,6 +3,7 @@
 /* The broker's tables: making and freeing them, look-ups, the policy in force, and telling observers. What happens to
  * leases is in lifecycle.c, to the inventory in inventory.c, what administrators ask in admin.c. Event loop only. */
 
+#include <limits.h>
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
@@ -80,10 +81,10 @@ void broker_unobserve(Broker *broker, void *userdata)
         broker->n_observers = kept;
 }
 
-void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
-                  const char *result, const char *format, ...)
+static void send_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                       const char *rule, const char *result, const char *format, va_list ap)
 {
-        char text[REFUSAL_TEXT_MAX];
+        char text[REFUSAL_TEXT_MAX + 256];
         BrokerEvent event = {
                 .kind = kind,
                 .tenant = lease ? lease->tenant->name : "",
@@ -93,14 +94,35 @@ void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, cons
                 .uid = lease ? lease->uid : (uid_t)-1,
                 .pid = lease ? lease->pid : 0,
                 .result = result,
+                .rule = rule,
                 .text = text,
         };
+
+        (void)vsnprintf(text, sizeof(text), format, ap);
+        NOTIFY(broker, event, &event);
+}
+
+void broker_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                  const char *result, const char *format, ...)
+{
         va_list ap;
 
         va_start(ap, format);
-        (void)vsnprintf(text, sizeof(text), format, ap);
+        send_event(broker, kind, lease, device, "", result, format, ap);
         va_end(ap);
-        NOTIFY(broker, event, &event);
+}
+
+void broker_event_by_rule(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
+                          const PolicyWhere *rule, const char *result, const char *format, ...)
+{
+        char where[PATH_MAX + 16] = "";
+        va_list ap;
+
+        if (rule->file)
+                (void)snprintf(where, sizeof(where), "%s:%u", rule->file, rule->line);
+        va_start(ap, format);
+        send_event(broker, kind, lease, device, where, result, format, ap);
+        va_end(ap);
 }
 
 void broker_trouble(Broker *broker, const char *text)
@@ -173,6 +195,7 @@ int broker_set_policy(Broker *broker, Policy *policy)
         if (broker->functions_by_policy)
                 broker_apply_virtual_functions(broker);
         linger_check_policy(broker);
+        broker_check_standing(broker);
         broker_wake_waiters_anew(broker);
         return 0;
 }

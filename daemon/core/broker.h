@@ -69,7 +69,8 @@ typedef enum BrokerEventKind {
         EVENT_RECLAIMED, /* a device is free, reset, and idle again */
         EVENT_STUCK,     /* a device is still open after its lease ended */
         EVENT_QUARANTINED,
-        EVENT_RECOVERED, /* a lease was taken over from before a restart, or a device left quarantine */
+        EVENT_RECOVERED,   /* a lease was taken over from before a restart, or a device left quarantine */
+        EVENT_NOT_COVERED, /* a lease goes on that the policy in force would not grant */
         EVENT_TROUBLE, /* anything else an operator should see: a limit not put back, a record not written */
         _EVENT_MAX,
 } BrokerEventKind;
@@ -81,6 +82,7 @@ typedef struct BrokerEvent {
         uid_t uid;
         pid_t pid;
         const char *result; /* name of the Result, or of the end reason */
+        const char *rule;   /* "file:line" of the policy, where one is the cause */
         const char *text;
 } BrokerEvent;
 
@@ -121,6 +123,8 @@ typedef struct LeaseRecord {
         char label[LEASE_LABEL_MAX + 1];
         char owner_name[LEASE_OWNER_MAX + 1];
         char unit[256];
+        LeaseCaller caller;
+        bool on_behalf, ipc_lock;
         LeaseState state;
         LeaseLifetime lifetime;
         unsigned backend;

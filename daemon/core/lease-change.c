@@ -57,6 +57,7 @@ int lease_merge(Lease *lease)
                 broker_device_notify(target->devices[i], broker);
         }
         lease_free(lease);
+        lease_check_standing(target);
         NOTIFY(broker, lease_changed, target);
         container_notify(broker, target->container);
         return 0;
@@ -198,6 +199,7 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                 (void)device_set_state(devices[i], DEVICE_RECLAIMING, "taken out of its lease");
                 broker_device_notify(devices[i], broker);
         }
+        lease_check_standing(lease);
         NOTIFY(broker, lease_changed, lease);
         container_notify(broker, lease->container);
         broker_event(broker, EVENT_ENDED, part, devices[0], end_reason_to_string(part->end_reason),

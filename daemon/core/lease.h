@@ -8,6 +8,7 @@
  * value before the first lease must come back after the last. */
 
 #include "daemon/core/device.h"
+#include "policy/decide.h"
 #include "policy/policy-file.h"
 
 #define LEASE_ID_MAX    17
@@ -58,6 +59,16 @@ struct Holder {
         Holder *next, *prev; /* utlist, in Broker.holders */
 };
 
+/* Who asked, as the policy was told. The unit is the lease's own member, since people are told it too. */
+#define LEASE_GIDS_MAX 64
+typedef struct LeaseCaller {
+        bool known; /* all of it; else none of it counts */
+        uid_t uid;
+        size_t n_gids;
+        gid_t gids[LEASE_GIDS_MAX];
+        char slice[256], machine[65], label[256]; /* "" where there is none */
+} LeaseCaller;
+
 struct Lease {
         char id[LEASE_ID_MAX];
         Broker *broker; /* borrowed */
@@ -75,7 +86,11 @@ struct Lease {
                         1]; /* how the bus layer finds it again after a restart; "" = not at all */
         pid_t pid;          /* kept after the holder went */
         uid_t uid;
-        uint64_t memlock; /* committed, bytes */
+        LeaseCaller caller;
+        bool on_behalf;                 /* the process was not the caller's own, or not wholly */
+        bool ipc_lock;                  /* it had CAP_IPC_LOCK */
+        char refused[VERDICT_TEXT_MAX]; /* why the policy in force would not grant it; "" where it would */
+        uint64_t memlock;               /* committed, bytes */
         uint64_t slack;
         uint64_t since;      /* CLOCK_REALTIME, microseconds */
         bool memlock_raised; /* counted in holder->committed */

@@ -387,6 +387,9 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         (void)snprintf(lease->owner_name, sizeof(lease->owner_name), "%s", strempty(request->owner_name));
         lease->pid = plan->pid;
         lease->uid = plan->process.uid;
+        lease_set_caller(lease, &request->caller);
+        lease->on_behalf = plan->process.mixed_uids || plan->process.uid != request->caller.uid;
+        lease->ipc_lock = plan->process.ipc_lock;
         lease->target = plan->target;
         lease->memlock = plan->memlock;
         lease->slack = plan->tenant->memlock_slack;

@@ -59,6 +59,7 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
                 .uid = request->caller.uid,
                 .pid = request->caller_pid,
                 .result = result_to_string(refusal->code),
+                .rule = "",
                 .text = text,
         };
         NOTIFY(broker, event, &event);

@@ -66,6 +66,9 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *r
         lease->backend = record->backend;
         lease->pid = record->pid;
         lease->uid = record->uid;
+        lease->caller = record->caller;
+        lease->on_behalf = record->on_behalf;
+        lease->ipc_lock = record->ipc_lock;
         lease->memlock = record->memlock;
         lease->slack = record->slack;
         lease->since = record->since;
@@ -186,6 +189,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 r = carry_on(lease);
                 if (r < 0)
                         lease_free(lease);
+                else
+                        lease_check_standing(lease);
                 return r;
         }
 

@@ -110,6 +110,27 @@ static void drop_file(int folder, const char *id)
                 (void)unlinkat(folder, name, 0);
 }
 
+/* Only where it is known: a record without it is one of an earlier version, and says as much. */
+static int put_caller(FILE *file, const Lease *lease)
+{
+        const LeaseCaller *caller = &lease->caller;
+        int r;
+
+        put_number(file, "on-behalf", lease->on_behalf);
+        put_number(file, "ipc-lock", lease->ipc_lock);
+        if (!caller->known)
+                return 0;
+        put_number(file, "caller-uid", caller->uid);
+        (void)fputs("caller-gids = \"", file);
+        for (size_t i = 0; i < caller->n_gids; i++)
+                (void)fprintf(file, "%u ", (unsigned)caller->gids[i]);
+        (void)fputs("\"\n", file);
+        r = put_string(file, "caller-slice", caller->slice);
+        if (r >= 0)
+                r = put_string(file, "caller-machine", caller->machine);
+        return r < 0 ? r : put_string(file, "caller-label", caller->label);
+}
+
 static int write_lease(FILE *file, const void *object)
 {
         const Lease *lease = object;
@@ -126,6 +147,9 @@ static int write_lease(FILE *file, const void *object)
                 r = put_string(file, "owner", lease->owner_name);
         if (r >= 0)
                 r = put_string(file, "unit", lease->unit);
+        if (r < 0)
+                return r;
+        r = put_caller(file, lease);
         if (r < 0)
                 return r;
         (void)fprintf(file, "state = %s\nlifetime = %s\n", lease_state_to_string(lease->state),
@@ -275,6 +299,50 @@ static uint64_t get_number(const dictionary *record, const char *section, const 
         return n;
 }
 
+static bool has_key(const dictionary *record, const char *name)
+{
+        return iniparser_find_entry(record, name) == 1;
+}
+
+static void get_gids(const dictionary *record, LeaseCaller *ret, int *r)
+{
+        const char *value = get_raw(record, "record", "caller-gids", r);
+
+        while (value && *value) {
+                unsigned long n;
+                char *end;
+
+                errno = 0;
+                n = strtoul(value, &end, 10);
+                if (errno != 0 || end == value || *end != ' ' || n > UINT32_MAX ||
+                    ret->n_gids == LEASE_GIDS_MAX) {
+                        *r = -EBADMSG;
+                        return;
+                }
+                ret->gids[ret->n_gids++] = (gid_t)n;
+                value = end + 1;
+        }
+}
+
+/* Records of before have none of it. */
+static void get_caller(const dictionary *record, LeaseRecord *lease, int *r)
+{
+        LeaseCaller *caller = &lease->caller;
+
+        if (has_key(record, "record:on-behalf")) {
+                lease->on_behalf = get_number(record, "record", "on-behalf", 1, r);
+                lease->ipc_lock = get_number(record, "record", "ipc-lock", 1, r);
+        }
+        if (!has_key(record, "record:caller-uid"))
+                return;
+        caller->uid = (uid_t)get_number(record, "record", "caller-uid", UINT32_MAX, r);
+        get_gids(record, caller, r);
+        get_string(record, "record", "caller-slice", caller->slice, sizeof(caller->slice), r);
+        get_string(record, "record", "caller-machine", caller->machine, sizeof(caller->machine), r);
+        get_string(record, "record", "caller-label", caller->label, sizeof(caller->label), r);
+        caller->known = true;
+}
+
 static int read_lease(const dictionary *record, LeaseRecord *ret)
 {
         LeaseRecord lease = {};
@@ -287,6 +355,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
         get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
         get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
+        get_caller(record, &lease, &r);
         word = get_raw(record, "record", "state", &r);
         if (word)
                 r = lease_state_from_string(word, &lease.state);

@@ -125,12 +125,16 @@ static void sees_device(Client *c, const void *arg)
 static void holds(Client *c, const void *arg)
 {
         Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
-        char word[64];
+        char word[64], text[256];
 
         CHECK(streq(g.error, ""));
+        CHECK(reads_property(c->bus, g.lease, "org.vfiobroker1.Lease", "PolicyRefusal", ""));
         client_say(c, "held");
         client_hear(c, word);
-        /* Its tenant is gone from the policy; its lease is not. */
+        /* Its tenant is gone from the policy; its lease is not, and is told of it. */
+        (void)snprintf(text, sizeof(text), "the policy has no tenant blue any more (%s/policy.conf:4)",
+                       c->fixture->dir);
+        CHECK(reads_property(c->bus, g.lease, "org.vfiobroker1.Lease", "PolicyRefusal", text));
         CHECK(reads_property(c->bus, g.lease, "org.vfiobroker1.Lease", "State", "active"));
         CHECK(streq(call_error(c->bus, g.lease, "org.vfiobroker1.Lease", "Release", NULL), ""));
         client_say(c, "released");

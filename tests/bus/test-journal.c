@@ -33,12 +33,13 @@ static void test_fields(void **state)
                 .uid = 2001,
                 .pid = 42,
                 .result = "Quarantined",
+                .rule = "/etc/x.conf:7",
                 .text = "two\nlines",
         };
         JournalEntry entry;
 
         journal_format(&event, &entry);
-        assert_int_equal(entry.n_fields, 10);
+        assert_int_equal(entry.n_fields, 11);
         assert_true(has(&entry, "MESSAGE_ID=" MESSAGE_ID_QUARANTINED));
         assert_true(has(&entry, "PRIORITY=3"));
         assert_true(has(&entry, "MESSAGE=two\nlines"));
@@ -49,6 +50,7 @@ static void test_fields(void **state)
         assert_true(has(&entry, "REQUESTER_UID=2001"));
         assert_true(has(&entry, "REQUESTER_PID=42"));
         assert_true(has(&entry, "RESULT=Quarantined"));
+        assert_true(has(&entry, "RULE=/etc/x.conf:7"));
 
         event = (BrokerEvent){ .kind = EVENT_TROUBLE,
                                .tenant = "",
@@ -74,6 +76,7 @@ static void test_long_values(void **state)
                               .uid = 1,
                               .pid = 1,
                               .result = text,
+                              .rule = text,
                               .text = text };
         JournalEntry entry;
 

@@ -108,6 +108,9 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record->lifetime = lease->lifetime;
         record->backend = lease->backend;
         record->pid = lease->pid;
+        record->caller = lease->caller;
+        record->on_behalf = lease->on_behalf;
+        record->ipc_lock = lease->ipc_lock;
         record->uid = lease->uid;
         record->start_time = holder ? holder->start_time : 0;
         record->memlock = lease->memlock;
@@ -358,6 +361,7 @@ static void on_event(void *userdata, const BrokerEvent *event)
         assert_non_null(event->result);
         core->events[event->kind]++;
         (void)snprintf(core->last_event[event->kind], REFUSAL_TEXT_MAX, "%s", event->text);
+        (void)snprintf(core->last_rule[event->kind], sizeof(core->last_rule[0]), "%s", event->rule);
 }
 
 static const BrokerObserver observer = {
@@ -616,6 +620,8 @@ static void make_request(const Ask *ask, AcquireRequest *ret)
                 .wait_usec = ask->wait,
                 .target = ask->lease,
         };
+        if (ask->caller)
+                ret->caller = *ask->caller;
         while (ret->n_devices < ELEMENTSOF(ask->devices) && ask->devices[ret->n_devices])
                 ret->n_devices++;
 }

@@ -65,6 +65,7 @@ typedef struct Core {
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];
+        char last_rule[_EVENT_MAX][64];
         int n_devices, n_groups, n_tenants, n_leases,
                 n_containers; /* told to be added, minus those told to be removed */
         unsigned n_ended;
@@ -88,6 +89,7 @@ typedef struct Ask {
         FakeProcess *process;
         const char *devices[JOB_DEVICES_MAX + 3]; /* NULL-terminated */
         const char *tenant, *container, *label, *unit, *owner_name;
+        const CallerFacts *caller; /* who asks, where the process's uid and `unit` do not say it all */
         unsigned backend;
         uint64_t memlock, wait, owner;
         LeaseLifetime lifetime;

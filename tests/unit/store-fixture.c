@@ -137,6 +137,15 @@ void store_sample(StoreSample *ret, size_t n_devices)
                 .label = "a\n[record]\nstate = opening ; # \"\\ \xe2\x98\x83",
                 .unit = "",
                 .owner_name = "0123456789abcdef:1.42",
+                .caller = { .known = true,
+                            .uid = UINT32_MAX - 1,
+                            .n_gids = 3,
+                            .gids = { 0, 2001, UINT32_MAX - 1 },
+                            .slice = "blue; \".slice",
+                            .machine = "",
+                            .label = "a:b\n[c]" },
+                .on_behalf = true,
+                .ipc_lock = true,
                 .pid = INT_MAX,
                 .uid = UINT32_MAX - 1,
                 .memlock = UINT64_MAX,
@@ -171,6 +180,14 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_string_equal(record->label, lease->label);
         assert_string_equal(record->unit, lease->unit);
         assert_string_equal(record->owner_name, lease->owner_name);
+        assert_true(record->on_behalf == lease->on_behalf && record->ipc_lock == lease->ipc_lock);
+        assert_true(record->caller.known == lease->caller.known && record->caller.uid == lease->caller.uid);
+        assert_true(record->caller.n_gids == lease->caller.n_gids);
+        for (size_t i = 0; i < lease->caller.n_gids; i++)
+                assert_int_equal(record->caller.gids[i], lease->caller.gids[i]);
+        assert_string_equal(record->caller.slice, lease->caller.slice);
+        assert_string_equal(record->caller.machine, lease->caller.machine);
+        assert_string_equal(record->caller.label, lease->caller.label);
         assert_int_equal(record->state, lease->state);
         assert_int_equal(record->lifetime, lease->lifetime);
         assert_int_equal(record->backend, lease->backend);

@@ -379,11 +379,11 @@ static int lease_handler(FakeBroker *fake, sd_bus_message *call)
                                : sd_bus_reply_method_errorf(call, "org.vfiobroker1.Error.NoSuchLease",
                                                             "No lease");
         return sd_bus_reply_method_return(
-                call, "a{sv}", 12, "Tenant", "s", "blue", "Label", "s", "vm", "Backend", "s", "iommufd",
+                call, "a{sv}", 13, "Tenant", "s", "blue", "Label", "s", "vm", "Backend", "s", "iommufd",
                 "Container", "o", "/org/vfiobroker1/container/blue_2fvm_2d1", "Devices", "ao", 1,
                 "/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Pid", "u", 12, "Uid", "u", 2001, "Unit",
                 "s", "vm.service", "MemlockLimit", "t", UINT64_C(5), "MemlockUsed", "t", UINT64_C(4),
-                "Since", "t", UINT64_C(3), "State", "s", "active");
+                "Since", "t", UINT64_C(3), "State", "s", "active", "PolicyRefusal", "s", "no tenant");
 }
 
 /* Every property of a lease reaches its member, whether it is asked for by id or by path. */
@@ -408,6 +408,7 @@ static void test_lease(void **state)
                 assert_string_equal(info->unit, "vm.service");
                 assert_true(info->memlock_limit == 5 && info->memlock_used == 4 && info->since_usec == 3);
                 assert_string_equal(info->state, "active");
+                assert_string_equal(info->policy_refusal, "no tenant");
                 assert_null(vfiobroker_lease_info_free(info));
         }
         assert_int_equal(vfiobroker_get_lease(broker, "l-2", &info), -ENXIO);
