@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -21,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -155,7 +158,7 @@ static const Rule rules[] = {
 
         /* With which a worker narrows itself, from under the daemon's filter. None of them can widen anything. */
         CALL(seccomp, DAEMON), CALL(capget, DAEMON), CALL(capset, DAEMON),
-        CALL_IF(prctl, DAEMON, ARG_IS(0, PR_SET_NO_NEW_PRIVS)), CALL_IF(prctl, DAEMON, ARG_IS(0, PR_GET_SECCOMP)),
+        CALL_IF(prctl, DAEMON, ARG_IS(0, PR_SET_NO_NEW_PRIVS)),
         CALL_IF(prctl, DAEMON, ARG_IS(0, PR_CAPBSET_READ)), CALL_IF(prctl, DAEMON, ARG_IS(0, PR_CAPBSET_DROP)),
         CALL_IF_BOTH(prctl, DAEMON, ARG_IS(0, PR_CAP_AMBIENT), ARG_IS(1, PR_CAP_AMBIENT_CLEAR_ALL)),
         CALL_IF_BOTH(prctl, DAEMON, ARG_IS(0, PR_SET_DUMPABLE), ARG_IS(1, 0)),
@@ -188,9 +191,9 @@ static int add_rules(scmp_filter_ctx filter, unsigned who)
                         return r;
         }
 
-        /* abort(). In a worker the daemon's filter still has the daemon's pid here, so that an assertion ends it with
-         * SIGSYS instead of SIGABRT: dead all the same. */
-        r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
+        /* abort(). Not in a worker: its filter is made before it is there, and the daemon's, which it has too, is for the
+         * daemon's pid; an assertion ends it with SIGSYS instead of SIGABRT: dead all the same. */
+        r = who == WORKER ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
         if (r < 0)
                 return r;
 
@@ -198,38 +201,73 @@ static int add_rules(scmp_filter_ctx filter, unsigned who)
         return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int install_filter(unsigned who)
+/* A filter as the kernel takes it. */
+typedef struct Program {
+        struct sock_filter *code; /* owned */
+        unsigned short length;
+} Program;
+
+static int read_program(int fd, Program *ret)
 {
+        struct sock_filter *code;
+        struct stat st;
+        size_t n;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        n = (size_t)st.st_size / sizeof(*code);
+        if (n == 0 || n > BPF_MAXINSNS)
+                return -E2BIG;
+        code = calloc(n, sizeof(*code));
+        if (!code)
+                return -ENOMEM;
+        if (pread(fd, code, n * sizeof(*code), 0) != (ssize_t)(n * sizeof(*code))) {
+                free(code);
+                return -EIO;
+        }
+        *ret = (Program){ code, (unsigned short)n };
+        return 0;
+}
+
+static int build_program(unsigned who, Program *ret)
+{
+        _cleanup_close_ int fd = memfd_create("filter", MFD_CLOEXEC);
         scmp_filter_ctx filter;
         int r;
 
+        if (fd < 0)
+                return -errno;
         filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         if (!filter)
                 return -ENOMEM;
 
         /* 32-bit and x32 calls, whose numbers mean something else. */
         r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-        if (r < 0)
-                goto finish;
-
-        /* A thread that a library may have started is no way out. */
-        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-        if (r < 0)
-                goto finish;
-
         /* A binary tree: a hundred comparisons for each call otherwise. */
-        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-        if (r < 0)
-                goto finish;
-
-        r = add_rules(filter, who);
-        if (r < 0)
-                goto finish;
-
-        r = seccomp_load(filter);
-finish:
+        if (r >= 0)
+                r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+        if (r >= 0)
+                r = add_rules(filter, who);
+        if (r >= 0)
+                r = seccomp_export_bpf(filter, fd);
+        if (r >= 0)
+                r = read_program(fd, ret);
         seccomp_release(filter);
         return r;
+}
+
+/* The workers', made once: it takes longer than most of what they do. */
+static Program worker_program;
+
+static int install_program(const Program *program)
+{
+        struct sock_fprog request = { .len = program->length, .filter = program->code };
+        /* Synchronized: a thread that a library may have started is no way out. */
+        long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &request);
+
+        if (r < 0)
+                return -errno;
+        return r == 0 ? 0 : -ESRCH; /* the number of a thread that could not follow */
 }
 
 /* --- capabilities --------------------------------------------------------------------------------------------- */
@@ -283,7 +321,7 @@ static void preload_name_services(void)
         (void)getgrnam("vfiobroker-nobody-has-this-name");
 }
 
-static int apply(unsigned who, uint64_t keep)
+static int apply(const Program *program, uint64_t keep)
 {
         int r;
 
@@ -298,17 +336,28 @@ static int apply(unsigned who, uint64_t keep)
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
 
-        return install_filter(who);
+        return install_program(program);
 }
 
 int sandbox_apply_daemon(void)
 {
+        Program program = {};
+        int r;
+
         preload_name_services();
 
-        return apply(DAEMON, UINT64_C(1) << CAP_SYS_RESOURCE | UINT64_C(1) << CAP_KILL);
+        r = worker_program.code ? 0 : build_program(WORKER, &worker_program);
+        if (r >= 0)
+                r = build_program(DAEMON, &program);
+        if (r >= 0)
+                r = apply(&program, UINT64_C(1) << CAP_SYS_RESOURCE | UINT64_C(1) << CAP_KILL);
+        free(program.code);
+        return r;
 }
 
 int sandbox_apply_worker(void)
 {
-        return apply(WORKER, UINT64_C(1) << CAP_SYS_RESOURCE);
+        int r = worker_program.code ? 0 : build_program(WORKER, &worker_program);
+
+        return r < 0 ? r : apply(&worker_program, UINT64_C(1) << CAP_SYS_RESOURCE);
 }

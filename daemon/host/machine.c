@@ -69,7 +69,11 @@ static int machine_timer_start(Host *host, uint64_t usec, HostCallback callback,
         timer->userdata = userdata;
         r = sd_event_add_time_relative(machine->event, &timer->source, CLOCK_MONOTONIC, usec, 1, on_time,
                                        timer);
+        /* At once means before uevents and calls: it is how a waiter hears that its device is free. */
+        if (r >= 0 && usec == 0)
+                r = sd_event_source_set_priority(timer->source, SD_EVENT_PRIORITY_IMPORTANT);
         if (r < 0) {
+                sd_event_source_disable_unref(timer->source);
                 free(timer);
                 return r;
         }

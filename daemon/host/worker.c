@@ -333,6 +333,9 @@ static int launch(HostJob *job)
         job->socket = TAKE_FD(ours);
 
         r = sd_event_add_child(workers->event, &job->child, job->pid, WEXITED, on_child, job);
+        /* Before uevents and calls: somebody waits for what it has done. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(job->child, SD_EVENT_PRIORITY_IMPORTANT);
         if (r < 0) {
                 /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. By pidfd:
                  * the daemon's filter has no kill(). */
