@@ -9,31 +9,12 @@
 
 #include "policy/policy-file.h"
 #include "tests/bench/bench.h"
-
-#define N_TENANTS 1000
-#define N_POOLS   500
-#define N_DEVICES 500
+#include "tests/bench/sections.h"
 
 static void die(const char *what, int error)
 {
         (void)fprintf(stderr, "bench-policy: %s: %s\n", what, strerror(error));
         exit(EXIT_FAILURE);
-}
-
-static void write_policy(FILE *f)
-{
-        (void)fputs("[broker]\nrate = 20/10s\nmemlock-max = 90%\n", f);
-        for (unsigned i = 0; i < N_POOLS; i++)
-                (void)fprintf(f, "[pool nics%u]\ndevices = pci:%04x:*, pci-id:8086:%04x+numa:%u\n", i, i, i,
-                              i % 8);
-        for (unsigned i = 0; i < N_TENANTS; i++)
-                (void)fprintf(f,
-                              "[tenant vm%u]\nmatch-user = %u, %u-%u\nmatch-unit = vm%u@*.service\n"
-                              "devices = pool:nics%u, pci:0000:%02x:00.*\ndeny-devices = class:0108*\n"
-                              "devices-max = 4\nmemlock-max = 64G\nreset = required\n",
-                              i, 2000 + i, 100000 + 10 * i, 100009 + 10 * i, i, i % N_POOLS, i % 256);
-        for (unsigned i = 0; i < N_DEVICES; i++)
-                (void)fprintf(f, "[device pci:%04x:01:00.0]\ndriver = vfio-pci\n", i);
 }
 
 static void read_bytes(const char *path)
@@ -74,7 +55,7 @@ static void load_ours(const char *path)
                 (void)fprintf(stderr, "%s", text ? text : "");
                 die("policy_load_files", -r);
         }
-        if (policy->n_tenants != N_TENANTS)
+        if (policy->n_tenants != SECTIONS_TENANTS)
                 die("not all tenants", EINVAL);
         policy_unref(policy);
 }
@@ -88,7 +69,7 @@ int main(int argc, char *argv[])
 
         if (!f)
                 die(path, errno);
-        write_policy(f);
+        sections_write(f);
         if (fclose(f) != 0)
                 die(path, errno);
         for (unsigned i = 0; i < rounds; i++) {

@@ -19,6 +19,7 @@ typedef struct TestBroker {
         Bus *bus;
         const char *policy;
         unsigned n_events;
+        uint64_t free_since, longest_grant; /* from a device that is free again to the reply with its fds */
 } TestBroker;
 
 static int load(const char *file, Policy **ret, char **ret_errors)
@@ -58,9 +59,28 @@ static void on_driver_changed(void *userdata, const FakeDevice *device)
         device_info_done(&info);
 }
 
+/* What of the processor this process has had. Not the clock: a machine under load has its own. */
+static uint64_t spent_usec(void)
+{
+        struct timespec spent = {};
+
+        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+        return (uint64_t)spent.tv_sec * USEC_PER_SEC + (uint64_t)spent.tv_nsec / 1000;
+}
+
 static void on_event(void *userdata, const BrokerEvent *event)
 {
-        ((TestBroker *)userdata)->n_events++;
+        TestBroker *self = userdata;
+
+        self->n_events++;
+        if (event->kind == EVENT_RECLAIMED)
+                self->free_since = spent_usec();
+        else if (event->kind == EVENT_GRANTED && self->free_since > 0) {
+                uint64_t usec = spent_usec() - self->free_since;
+
+                self->longest_grant = usec > self->longest_grant ? usec : self->longest_grant;
+                self->free_since = 0;
+        }
 }
 
 static const BrokerObserver observer = { .event = on_event };
@@ -142,6 +162,10 @@ static void obey(TestBroker *self, const char *order)
                 return;
         } else if (streq(verb, "waiters")) {
                 (void)printf("%u\n", broker_n_waiters(self->broker));
+                return;
+        } else if (streq(verb, "longest-grant")) {
+                (void)printf("%llu\n", (unsigned long long)self->longest_grant);
+                self->longest_grant = 0;
                 return;
         } else if (streq(verb, "fds")) {
                 (void)printf("%u\n", fake_host_count_fds());
