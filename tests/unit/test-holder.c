@@ -63,6 +63,107 @@ static void test_sums(void **state)
         }
 }
 
+/* --- four leases of one process, each ended in a way of its own, in every order, with a restart of the daemon at any point --- */
+
+#define N 4
+static const char *const four[N] = { D1, D2, D3, "0000:04:00.0" };
+static const uint64_t four_memlock[N] = { 64 * MIB, 0, 256 * MIB, 4096 };
+
+static void end_one(Core *core, unsigned which, const char *id)
+{
+        Lease *lease = broker_lease(core->broker, id);
+
+        assert_non_null(lease);
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        switch (which) {
+        case 0: broker_lease_end(core->broker, lease, END_RELEASED); break;
+        case 1: broker_owner_gone(core->broker, 40 + which); break;
+        case 2: broker_lease_end(core->broker, lease, END_REVOKED); break;
+        case 3: broker_device_remove(core->broker, four[which]); break;
+        }
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_null(broker_lease(core->broker, id));
+}
+
+static void run_order(Core *core, FakeProcess *vmm, const unsigned order[N], unsigned restart_before)
+{
+        uint64_t sum = 9 * MIB;
+        char held[N][LEASE_ID_MAX];
+
+        for (unsigned i = 0; i < N; i++) {
+                (void)core_device(core, four[i], (int)i + 1, "vfio-pci");
+                memcpy(held[i],
+                       GRANT(core, vmm, { four[i] }, .memlock = four_memlock[i], .owner = 40 + i,
+                             .lifetime = i == 1 ? LIFETIME_CONNECTION : LIFETIME_PROCESS)
+                               ->id,
+                       LEASE_ID_MAX);
+                sum += four_memlock[i];
+        }
+        for (unsigned i = 0; i < N; i++) {
+                if (restart_before == i) {
+                        core_restart(core);
+                        for (unsigned k = i; k < N; k++)
+                                broker_lease_owned(broker_lease(core->broker, held[order[k]]), 40 + order[k]);
+                }
+                assert_limit(vmm, sum, sum);
+                end_one(core, order[i], held[order[i]]);
+                sum -= four_memlock[order[i]];
+        }
+        assert_limit(vmm, 8 * MIB, 8 * MIB);
+        core_check_idle(core);
+}
+
+static void test_every_order(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        unsigned n = 0;
+
+        for (unsigned code = 0; code < N * N * N * N; code++) {
+                unsigned order[N], seen = 0, rest = code;
+
+                for (unsigned i = 0; i < N; i++, rest /= N) {
+                        order[i] = rest % N;
+                        seen |= 1U << order[i];
+                }
+                if (seen != (1U << N) - 1)
+                        continue;
+                n++;
+                for (unsigned restart_before = 0; restart_before <= N; restart_before++)
+                        run_order(core, vmm, order, restart_before);
+        }
+        assert_int_equal(n, 24);
+}
+
+/* The process ends with all of them, also where some ended before, on either side of a restart: nothing is committed, and
+ * another process that has its number is not touched. */
+static void test_all_at_once(void **state)
+{
+        Core *core = *state;
+
+        for (unsigned restarts = 0; restarts < 2; restarts++) {
+                FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+
+                for (unsigned i = 0; i < 3; i++) {
+                        (void)core_device(core, four[i], (int)i + 1, "vfio-pci");
+                        (void)GRANT(core, vmm, { four[i] }, .memlock = MIB);
+                }
+                end(core, broker_device(core->broker, D2)->lease);
+                if (restarts)
+                        core_restart(core);
+                assert_true(core->broker->memlock_committed == 2 * MIB);
+                fake_host_end_process(core->fake, vmm);
+                (void)fake_host_run(core->fake);
+                assert_true(core->broker->memlock_committed == 0);
+                core_check_idle(core);
+                fake_host_remove_process(core->fake, vmm);
+                vmm = core_process(core, 100, UID_BLUE);
+                assert_limit(vmm, 8 * MIB, 8 * MIB);
+                fake_host_remove_process(core->fake, vmm);
+        }
+}
+
 /* The slack is the largest of those that the process's leases were granted under, also by two tenants. */
 static void test_slack(void **state)
 {
@@ -266,10 +367,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(sums),           TEST(slack),        TEST(nothing),
-                TEST(base),           TEST(overflow),     TEST(second_fails),
-                TEST(put_back_fails), TEST(process_gone), TEST(end_while_opening),
-                TEST(recycled_pid),   TEST(pidfd_is_dup),
+                TEST(every_order),  TEST(all_at_once),       TEST(sums),
+                TEST(slack),        TEST(nothing),           TEST(base),
+                TEST(overflow),     TEST(second_fails),      TEST(put_back_fails),
+                TEST(process_gone), TEST(end_while_opening), TEST(recycled_pid),
+                TEST(pidfd_is_dup),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
