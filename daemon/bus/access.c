@@ -4,6 +4,7 @@
  * question; where memory is too short to tell, nothing is seen. Event loop only. */
 
 #include "daemon/bus/access.h"
+#include "daemon/bus/session.h"
 
 bool access_is_admin(Bus *bus, const Caller *caller)
 {
@@ -39,7 +40,9 @@ int access_viewer(Bus *bus, Caller **ret, sd_bus_error *error)
                 *ret = bus->viewer;
                 return 0;
         }
-        return access_require(bus, sd_bus_get_current_message(bus->bus), ACCESS_ANY, ret, error);
+        return access_require(
+                bus, sd_bus_get_current_message(bus->dispatching ? session_bus(bus->dispatching) : bus->bus),
+                ACCESS_ANY, ret, error);
 }
 
 static bool is_tenant(Bus *bus, Caller *caller, const char *name)

@@ -18,7 +18,7 @@ static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Re
 {
         int r;
 
-        r = request_read(m, ret, refusal);
+        r = request_read(m, caller_fds_max(caller), ret, refusal);
         if (r == -EBADMSG || r == -ENXIO || r == -EINVAL)
                 return refuse(refusal, RESULT_INVALID_ARGS, "The message cannot be read: %s.", strerror(-r));
         if (r != 0)
@@ -144,7 +144,7 @@ int acquire_add(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *error)
         r = begin(bus, m, &caller, &call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = request_read_devices(m, &request, &refusal);
+        r = request_read_devices(m, caller_fds_max(caller), &request, &refusal);
         if (r == 0) {
                 request.acquire.caller = caller_facts(caller);
                 request.acquire.owner = caller->id;
@@ -167,7 +167,7 @@ int acquire_reissue(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *err
         r = begin(bus, m, &caller, &call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = broker_lease_reissue(bus->broker, lease, fds_done, call, &refusal);
+        r = broker_lease_reissue(bus->broker, lease, caller_fds_max(caller), fds_done, call, &refusal);
         if (r != 0)
                 return error_set_outcome(error, r, &refusal, "Reissue");
         call = NULL; /* fds_done()'s */
@@ -210,7 +210,7 @@ static bool woken(void *userdata, WaitWake wake)
         r = sd_bus_message_rewind(call->message, true);
         if (r >= 0 && wake == WAIT_RETRY && left > 0) {
                 /* Before the caller is looked at anew, which is most of the work. */
-                r = request_read_devices(call->message, &request, &refusal);
+                r = request_read_devices(call->message, caller_fds_max(caller), &request, &refusal);
                 if (r == 0 && wait_is_vain(call->bus->broker, request.devices, request.acquire.n_devices))
                         return true;
                 r = sd_bus_message_rewind(call->message, true);

@@ -30,6 +30,14 @@
 #define UIDS_MAX            4096U  /* uids whose calls are counted at one time */
 #define CALLS_UID_MAX       16U    /* Acquire, BindDevice … that one uid awaits at one time */
 #define CALLER_GIDS_MAX     65536U /* the kernel's NGROUPS_MAX */
+#define BUS_FDS_MAX         16U    /* in one message on the bus: dbus-daemon drops whoever sends more */
+#define SESSIONS_MAX        1024U  /* private connections */
+#define SESSIONS_UID_MAX    128U   /* of one uid */
+#define SESSION_FDS_MAX     253U   /* in one message on a session: the kernel's SCM_MAX_FD */
+#define SESSION_MESSAGE_MAX 65536U /* bytes of a message that a client sends on a session */
+#define SESSION_AUTH_MAX    1024U  /* bytes that it sends before its first message */
+#define SESSION_SIGNALS_MAX 16U    /* messages unread behind which signals to a session are dropped */
+#define REPLIES_UID_MAX     16U    /* messages that one uid has not taken from its sessions yet */
 #define DRIVER_TIMEOUT_USEC (5 * USEC_PER_SEC) /* for an answer of the bus itself */
 
 #define NAME_MAX_BYTES 127U /* bytes of a device, tenant or container name in a call */
@@ -40,6 +48,8 @@ typedef struct Caller Caller;
 typedef struct Uids Uids;
 typedef struct Signals Signals;
 typedef struct Call Call;
+typedef struct Session Session;
+typedef struct Sessions Sessions;
 
 typedef enum ObjectType {
         OBJECT_DEVICE,
@@ -68,8 +78,11 @@ struct Bus {
         Callers *callers;
         Uids *uids;
         Signals *signals;
+        Sessions *sessions;
         Call *calls; /* utlist: answers that wait for a job, call.h */
         Object objects[_OBJECT_MAX];
+
+        Session *dispatching; /* whose message is at work, session.c; NULL: the bus's own */
 
         /* For whom properties are read where no message asks: the receiver of a signal. */
         Caller *viewer;

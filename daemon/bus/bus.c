@@ -9,6 +9,7 @@
 #include "daemon/bus/manager.h"
 #include "daemon/bus/object.h"
 #include "daemon/bus/request.h"
+#include "daemon/bus/session.h"
 #include "daemon/bus/signals.h"
 #include "daemon/bus/uids.h"
 
@@ -79,13 +80,13 @@ static int start(Bus *bus, sd_event *event)
         r = sd_bus_attach_event(bus->bus, event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return r;
-        r = sd_bus_add_object_manager(bus->bus, NULL, BUS_ROOT);
+        r = sessions_new(bus, &bus->sessions);
         if (r < 0)
                 return r;
-        r = manager_register(bus);
+        r = manager_register(bus, bus->bus);
         if (r < 0)
                 return r;
-        r = objects_register(bus);
+        r = objects_register(bus, bus->bus);
         if (r < 0)
                 return r;
         r = signals_new(bus, &bus->signals);
@@ -126,6 +127,7 @@ Bus *bus_free(Bus *bus)
         signals_free(bus->signals);
         while (bus->calls)
                 call_free(bus->calls);
+        bus->sessions = sessions_free(bus->sessions);
         callers_free(bus->callers);
         uids_free(bus->uids);
         if (bus->bus)

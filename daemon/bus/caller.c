@@ -14,10 +14,12 @@
  * of the name is in place before the first question about it, so no end is missed. Event loop only. */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <systemd/sd-login.h>
 #include <utlist.h>
 
 #include "daemon/bus/caller.h"
+#include "daemon/bus/session.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
@@ -404,14 +406,16 @@ int caller_refresh(Bus *bus, Caller *caller, Refusal *refusal)
         int r = 0, alive;
 
         if (caller->pidfd >= 0) {
-                r = read_placement(sd_pid_get_unit, caller->pid, &caller->unit);
-                if (r >= 0)
-                        r = read_placement(sd_pid_get_slice, caller->pid, &caller->slice);
-                if (r >= 0)
-                        r = read_placement(sd_pid_get_machine_name, caller->pid, &caller->machine);
-                caller->generation = 0;
+                if (!caller->session) { /* whose identity is settled */
+                        r = read_placement(sd_pid_get_unit, caller->pid, &caller->unit);
+                        if (r >= 0)
+                                r = read_placement(sd_pid_get_slice, caller->pid, &caller->slice);
+                        if (r >= 0)
+                                r = read_placement(sd_pid_get_machine_name, caller->pid, &caller->machine);
+                        caller->generation = 0;
+                }
                 alive = host->ops->process_alive(host, caller->pidfd);
-                if (r < 0 || alive <= 0) {
+                if (!caller->session && (r < 0 || alive <= 0)) {
                         /* What was read may be of another process with the same number. */
                         free(caller->unit);
                         free(caller->slice);
@@ -452,7 +456,7 @@ static bool evict(Callers *callers, uid_t uid)
 
         mark_busy(callers);
         DL_FOREACH(callers->lru, caller)
-                if (caller->n_calls == 0 && caller->busy != callers->stamp &&
+                if (!caller->session && caller->n_calls == 0 && caller->busy != callers->stamp &&
                     (uid == (uid_t)-1 || caller->uid == uid)) {
                         caller_free(callers, caller);
                         return true;
@@ -466,7 +470,7 @@ static unsigned count_uid(Callers *callers, uid_t uid)
         unsigned n = 0;
 
         DL_FOREACH(callers->lru, caller)
-                n += caller->uid == uid;
+                n += caller->uid == uid && !caller->session;
         return n;
 }
 
@@ -543,10 +547,87 @@ int caller_get_by_name(Bus *bus, const char *name, Caller **ret, Refusal *refusa
         return 0;
 }
 
+/* Copies a string that may be NULL. */
+static int copy_string(const char *from, char **ret)
+{
+        *ret = from ? strdup(from) : NULL;
+        return from && !*ret ? -ENOMEM : 0;
+}
+
+static int copy_identity(const Caller *of, Caller *caller)
+{
+        int r;
+
+        caller->uid = of->uid;
+        caller->pid = of->pid;
+        memcpy(caller->unusable, of->unusable, sizeof(caller->unusable));
+        if (of->pidfd >= 0) {
+                caller->pidfd = fcntl(of->pidfd, F_DUPFD_CLOEXEC, 3);
+                if (caller->pidfd < 0)
+                        return -errno;
+        }
+        if (of->n_gids > 0) {
+                caller->gids = malloc(of->n_gids * sizeof(*of->gids));
+                if (!caller->gids)
+                        return -ENOMEM;
+                memcpy(caller->gids, of->gids, of->n_gids * sizeof(*of->gids));
+                caller->n_gids = of->n_gids;
+        }
+        r = copy_string(of->unit, &caller->unit);
+        if (r >= 0)
+                r = copy_string(of->slice, &caller->slice);
+        if (r >= 0)
+                r = copy_string(of->machine, &caller->machine);
+        if (r >= 0)
+                r = copy_string(of->label, &caller->label);
+        return r;
+}
+
+int caller_new_of_session(Bus *bus, const Caller *of, Session *session, Caller **ret)
+{
+        Callers *callers = bus->callers;
+        Caller *caller = calloc(1, sizeof(*caller));
+        int r;
+
+        if (!caller)
+                return -ENOMEM;
+        *caller = (Caller){ .pidfd = -EBADF, .id = ++callers->next_id, .session = session };
+        r = copy_identity(of, caller);
+        if (r >= 0 && asprintf(&caller->name, "of session %" PRIu64, caller->id) < 0) {
+                caller->name = NULL;
+                r = -ENOMEM;
+        }
+        if (r >= 0) {
+                DL_APPEND(callers->lru, caller);
+                HASH_ADD(hh_id, callers->by_id, id, sizeof(caller->id), caller);
+                if (!caller->hh_id.tbl)
+                        r = -ENOMEM;
+        }
+        if (r < 0) {
+                caller_free(callers, caller);
+                return r;
+        }
+        *ret = caller;
+        return 0;
+}
+
+void caller_drop(Bus *bus, Caller *caller)
+{
+        uint64_t id = caller->id;
+
+        caller_free(bus->callers, caller);
+        broker_owner_gone(bus->broker, id);
+}
+
 int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal)
 {
         const char *name = m ? sd_bus_message_get_sender(m) : NULL;
 
+        /* Of a session's message the sender's name says nothing. */
+        if (m && bus->dispatching && sd_bus_message_get_bus(m) == session_bus(bus->dispatching)) {
+                *ret = session_caller(bus->dispatching);
+                return 0;
+        }
         if (!name || name[0] != ':')
                 return refuse(refusal, RESULT_ACCESS_DENIED, "The caller cannot be told.");
         return caller_get_by_name(bus, name, ret, refusal);

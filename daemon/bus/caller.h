@@ -25,6 +25,7 @@ struct Caller {
         size_t n_tenants;
         uint64_t generation;
 
+        Session *session;       /* borrowed; NULL: a connection to the bus */
         unsigned n_calls;       /* answers it awaits */
         unsigned manager_dirty; /* properties of the Manager that have changed for it, signals.c */
         uint64_t busy;          /* scratch of the eviction */
@@ -47,6 +48,17 @@ int caller_get_by_name(Bus *bus, const char *name, Caller **ret, Refusal *refusa
 /* Reads again what of a process may change while it lives: its unit, slice and machine. 0; PROCESS_UNUSABLE where it has
  * ended, or is not certain to be the one that opened the connection; -errno. */
 int caller_refresh(Bus *bus, Caller *caller, Refusal *refusal);
+
+/* One more caller, that is as `of` was identified and stays so: of a session. It is not forgotten; caller_drop() ends what
+ * lasts as long as it does, and frees it. 0 or a negative errno. */
+int caller_new_of_session(Bus *bus, const Caller *of, Session *session, Caller **ret);
+void caller_drop(Bus *bus, Caller *caller);
+
+/* How many fds one message to it carries. */
+static inline unsigned caller_fds_max(const Caller *caller)
+{
+        return caller->session ? SESSION_FDS_MAX : BUS_FDS_MAX;
+}
 
 /* NULL where it is gone. */
 Caller *caller_by_id(Bus *bus, uint64_t id);

@@ -85,7 +85,7 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
         Refusal refusal;
         int r;
 
-        r = request_read_devices(m, &request, &refusal);
+        r = request_read_devices(m, SESSION_FDS_MAX, &request, &refusal);
         if (r == 0)
                 r = broker_lease_remove(object->bus->broker, object->found, request.devices,
                                         request.acquire.n_devices, &refusal);

@@ -9,6 +9,8 @@
 #include "daemon/bus/manager.h"
 #include "daemon/bus/object.h"
 #include "daemon/bus/request.h"
+#include "daemon/bus/session.h"
+#include "daemon/bus/uids.h"
 
 /* --- properties; userdata is the Bus --- */
 
@@ -297,6 +299,54 @@ static int method_get_tenant(sd_bus_message *m, void *userdata, sd_bus_error *er
         return reply_path(userdata, m, &tenant_kind, name, RESULT_OK, "tenant", error);
 }
 
+/* --- sessions --- */
+
+static int refuse_session(Bus *bus, Caller *caller, Refusal *refusal)
+{
+        const PolicyBroker *policy = &bus->broker->policy->broker;
+        Host *host = bus->broker->host;
+        const PolicyTenant *const *tenants;
+        size_t n;
+        int r;
+
+        /* Else whoever was handed a session could keep the power of who opened it, beyond its end. */
+        if (caller->session)
+                return refuse(refusal, RESULT_ACCESS_DENIED, "A session opens no other: call on the bus.");
+        r = uids_take(bus->uids, caller->uid, policy->rate_count, policy->rate_interval_usec,
+                      host->ops->monotonic(host), refusal);
+        if (r == 0)
+                r = caller_tenants(bus, caller, &tenants, &n);
+        if (r == 0 && n == 0)
+                return refuse(refusal, RESULT_NO_TENANT, "No tenant of the policy matches you.");
+        return r;
+}
+
+static int method_open_session(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        _cleanup_close_ int fd = -EBADF;
+        Bus *bus = userdata;
+        Caller *caller;
+        Refusal refusal;
+        int r;
+
+        if (sd_bus_message_get_expect_reply(m) <= 0)
+                return 1; /* nobody would get it */
+        r = access_require(bus, m, ACCESS_ANY, &caller, error);
+        if (r < 0)
+                return r;
+        r = refuse_session(bus, caller, &refusal);
+        if (r == 0) {
+                r = caller_refresh(bus, caller, &refusal);
+                if (r > 0) /* it may look, as on the bus */
+                        r = 0;
+        }
+        if (r == 0)
+                r = session_open(bus, caller, &fd, &refusal);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "OpenSession");
+        return sd_bus_reply_method_return(m, "h", fd); /* where that fails our copy of its end is the last */
+}
+
 /* --- for administrators --- */
 
 static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -423,6 +473,8 @@ const sd_bus_vtable manager_vtable[] = {
                                  method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListLeases", NULL, "", "a(osssut)", SD_BUS_PARAM(leases),
                                  method_list_leases, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("OpenSession", NULL, "", "h", SD_BUS_PARAM(socket), method_open_session,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetDevice", "s", SD_BUS_PARAM(id), "o", SD_BUS_PARAM(device),
                                  method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetGroup", "u", SD_BUS_PARAM(number), "o", SD_BUS_PARAM(group),
@@ -455,8 +507,7 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int manager_register(Bus *bus)
+int manager_register(Bus *bus, sd_bus *sdbus)
 {
-        return sd_bus_add_object_vtable(bus->bus, NULL, BUS_ROOT, BUS_MANAGER_INTERFACE, manager_vtable,
-                                        bus);
+        return sd_bus_add_object_vtable(sdbus, NULL, BUS_ROOT, BUS_MANAGER_INTERFACE, manager_vtable, bus);
 }

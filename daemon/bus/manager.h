@@ -5,6 +5,6 @@
 
 #include "daemon/bus/bus-internal.h"
 
-int manager_register(Bus *bus);
+int manager_register(Bus *bus, sd_bus *sdbus);
 
 extern const sd_bus_vtable manager_vtable[];

@@ -114,19 +114,23 @@ static int enumerate(sd_bus *sdbus, const char *prefix, void *userdata, char ***
         return 0;
 }
 
-int objects_register(Bus *bus)
+int objects_register(Bus *bus, sd_bus *sdbus)
 {
         int r;
+
+        r = sd_bus_add_object_manager(sdbus, NULL, BUS_ROOT);
+        if (r < 0)
+                return r;
 
         for (int i = 0; i < _OBJECT_MAX; i++) {
                 Object *object = bus->objects + i;
 
                 *object = (Object){ .bus = bus, .kind = kinds[i] };
-                r = sd_bus_add_fallback_vtable(bus->bus, NULL, kinds[i]->root, kinds[i]->interface,
+                r = sd_bus_add_fallback_vtable(sdbus, NULL, kinds[i]->root, kinds[i]->interface,
                                                kinds[i]->vtable, find, object);
                 if (r < 0)
                         return r;
-                r = sd_bus_add_node_enumerator(bus->bus, NULL, kinds[i]->root, enumerate, object);
+                r = sd_bus_add_node_enumerator(sdbus, NULL, kinds[i]->root, enumerate, object);
                 if (r < 0)
                         return r;
         }

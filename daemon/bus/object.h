@@ -21,8 +21,8 @@ struct ObjectKind {
 
 extern const ObjectKind device_kind, group_kind, container_kind, lease_kind, tenant_kind;
 
-/* Puts all kinds on the bus. */
-int objects_register(Bus *bus);
+/* Puts all kinds, and the root's ObjectManager, on the bus or a session of it. */
+int objects_register(Bus *bus, sd_bus *sdbus);
 
 /* The path of an object; "/org/vfiobroker1/device/…". 0 with a string to free, or -ENOMEM. */
 int object_path(const ObjectKind *kind, const void *object, char **ret);

@@ -26,6 +26,9 @@ int owner_name(Bus *bus, const Caller *caller, char ret[static LEASE_OWNER_MAX +
         char id[SD_ID128_STRING_MAX];
         int r;
 
+        ret[0] = 0;
+        if (caller->session)
+                return 0; /* a restart ends it */
         r = bus_id(bus, id);
         if (r < 0)
                 return r;

@@ -53,8 +53,22 @@ static int check_name(const char *what, const char *s, Refusal *refusal)
         return 0;
 }
 
-static int read_devices(sd_bus_message *m, Request *request, Refusal *refusal)
+static int refuse_too_many(unsigned fds_max, Refusal *refusal)
 {
+        if (fds_max > BUS_FDS_MAX)
+                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
+                              "More than %d devices in one call. Ask for them in several calls.",
+                              JOB_DEVICES_MAX);
+        return refuse(
+                refusal, RESULT_LIMITS_EXCEEDED,
+                "More than %u devices in one call: the bus carries %u file descriptors in one message, "
+                "and one is the iommufd. Ask for them in several calls, or on a session (OpenSession).",
+                fds_max - 1, fds_max);
+}
+
+static int read_devices(sd_bus_message *m, unsigned fds_max, Request *request, Refusal *refusal)
+{
+        const size_t max = fds_max - 1 < JOB_DEVICES_MAX ? fds_max - 1 : JOB_DEVICES_MAX;
         const char *id;
         size_t n = 0;
         int r;
@@ -63,12 +77,8 @@ static int read_devices(sd_bus_message *m, Request *request, Refusal *refusal)
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_read_basic(m, 's', &id)) > 0) {
-                if (n == JOB_DEVICES_MAX)
-                        return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                                      "More than %d devices in one call: the bus carries 16 file "
-                                      "descriptors in one "
-                                      "message, and one is the iommufd. Ask for them in several calls.",
-                                      JOB_DEVICES_MAX);
+                if (n == max)
+                        return refuse_too_many(fds_max, refusal);
                 r = check_name("Device", id, refusal);
                 if (r != 0)
                         return r;
@@ -300,7 +310,7 @@ static int read_options(sd_bus_message *m, Request *request, Refusal *refusal)
         return r < 0 ? r : 0;
 }
 
-int request_read_devices(sd_bus_message *m, Request *ret, Refusal *refusal)
+int request_read_devices(sd_bus_message *m, unsigned fds_max, Request *ret, Refusal *refusal)
 {
         *ret = (Request){
                 .acquire = {
@@ -308,16 +318,17 @@ int request_read_devices(sd_bus_message *m, Request *ret, Refusal *refusal)
                         .target_pidfd = -EBADF,
                         .memlock = UINT64_MAX,
                         .lifetime = LIFETIME_PROCESS,
+                        .fds_max = fds_max,
                 },
         };
-        return read_devices(m, ret, refusal);
+        return read_devices(m, fds_max, ret, refusal);
 }
 
-int request_read(sd_bus_message *m, Request *ret, Refusal *refusal)
+int request_read(sd_bus_message *m, unsigned fds_max, Request *ret, Refusal *refusal)
 {
         int r;
 
-        r = request_read_devices(m, ret, refusal);
+        r = request_read_devices(m, fds_max, ret, refusal);
         if (r == 0)
                 r = read_options(m, ret, refusal);
         return r;

@@ -14,11 +14,12 @@ typedef struct Request {
 } Request;
 
 /* 0, a Result, or a negative errno where the message cannot be read. Everything in `ret` is borrowed from the message,
- * which must be kept; `ret` must stay where it is, since it points into itself. */
-int request_read(sd_bus_message *m, Request *ret, Refusal *refusal);
+ * which must be kept; `ret` must stay where it is, since it points into itself. `fds_max`: how many fds one message to the
+ * caller carries (caller_fds_max()), the container's among them. */
+int request_read(sd_bus_message *m, unsigned fds_max, Request *ret, Refusal *refusal);
 
 /* The same for a list of devices alone, `as`. */
-int request_read_devices(sd_bus_message *m, Request *ret, Refusal *refusal);
+int request_read_devices(sd_bus_message *m, unsigned fds_max, Request *ret, Refusal *refusal);
 
 /* Printable: no control characters, no line or paragraph separators, nothing that reorders or hides text. `s` is valid
  * UTF-8. */

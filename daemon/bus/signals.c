@@ -10,6 +10,7 @@
 
 #include "daemon/bus/manager.h"
 #include "daemon/bus/object.h"
+#include "daemon/bus/session.h"
 #include "daemon/bus/signals.h"
 
 #define OBJECT_MANAGER_INTERFACE "org.freedesktop.DBus.ObjectManager"
@@ -56,7 +57,18 @@ static void change_free(Signals *signals, Change *change)
 /* Sends and drops the message. */
 static void send_to(Bus *bus, const Caller *caller, sd_bus_message *m)
 {
-        (void)sd_bus_send_to(bus->bus, m, caller->name, NULL);
+        if (!caller->session)
+                (void)sd_bus_send_to(bus->bus, m, caller->name, NULL);
+        else if (!session_is_full(caller->session))
+                (void)sd_bus_send(NULL, m, NULL);
+}
+
+/* A signal that send_to() can send to this caller. */
+static int new_signal(Bus *bus, const Caller *caller, const char *path, const char *interface,
+                      const char *member, sd_bus_message **ret)
+{
+        return sd_bus_message_new_signal(caller->session ? session_bus(caller->session) : bus->bus, ret,
+                                         path, interface, member);
 }
 
 static void send_properties_changed(Bus *bus, const Caller *caller, const char *path, const char *interface,
@@ -64,7 +76,7 @@ static void send_properties_changed(Bus *bus, const Caller *caller, const char *
 {
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        if (sd_bus_message_new_signal(bus->bus, &m, path, PROPERTIES_INTERFACE, "PropertiesChanged") < 0 ||
+        if (new_signal(bus, caller, path, PROPERTIES_INTERFACE, "PropertiesChanged", &m) < 0 ||
             sd_bus_message_append(m, "sa{sv}", interface, 0) < 0 ||
             sd_bus_message_open_container(m, 'a', "s") < 0 || append(m, what) < 0 ||
             sd_bus_message_close_container(m) < 0)
@@ -143,8 +155,7 @@ static void send_added(Bus *bus, Caller *caller, const Change *change, void *obj
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
-        if (sd_bus_message_new_signal(bus->bus, &m, BUS_ROOT, OBJECT_MANAGER_INTERFACE, "InterfacesAdded") <
-            0)
+        if (new_signal(bus, caller, BUS_ROOT, OBJECT_MANAGER_INTERFACE, "InterfacesAdded", &m) < 0)
                 return;
         bus->viewer = caller;
         r = append_interfaces(bus, change, object, m);
@@ -157,8 +168,7 @@ static void send_removed(Bus *bus, const Caller *caller, const char *path, const
 {
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        if (sd_bus_message_new_signal(bus->bus, &m, BUS_ROOT, OBJECT_MANAGER_INTERFACE,
-                                      "InterfacesRemoved") < 0 ||
+        if (new_signal(bus, caller, BUS_ROOT, OBJECT_MANAGER_INTERFACE, "InterfacesRemoved", &m) < 0 ||
             sd_bus_message_append(m, "oas", path, 1, kind->interface) < 0)
                 return;
         send_to(bus, caller, m);
@@ -329,7 +339,7 @@ static void lease_ended(void *userdata, Lease *lease, EndReason reason)
 
                 if (caller->id != lease->owner && (caller->pid != lease->pid || caller->uid != lease->uid))
                         continue;
-                if (sd_bus_message_new_signal(bus->bus, &m, path, BUS_LEASE_INTERFACE, "Ended") >= 0 &&
+                if (new_signal(bus, caller, path, BUS_LEASE_INTERFACE, "Ended", &m) >= 0 &&
                     sd_bus_message_append(m, "s", end_reason_to_string(reason)) >= 0)
                         send_to(bus, caller, m);
         }

@@ -49,6 +49,8 @@ typedef struct AcquireRequest {
         pid_t target_pid;       /* of target_pidfd, 0 where that is not given */
         uint64_t owner;         /* the caller's connection, for broker_owner_gone() */
         const char *owner_name; /* the same beyond a restart (Lease.owner_name), or NULL */
+        unsigned
+                fds_max; /* how many fds one message to the caller carries; 0: as many as the kernel passes */
         const char *const *devices;
         size_t n_devices;
         const char *tenant; /* or NULL */
@@ -259,7 +261,8 @@ int broker_lease_add(Broker *broker, const AcquireRequest *request, AcquireDone 
 int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, size_t n, Refusal *refusal);
 
 /* Fresh fds for all that the lease holds; nothing is reset, no other device is touched. As broker_lease_add(). */
-int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *userdata, Refusal *refusal);
+int broker_lease_reissue(Broker *broker, Lease *lease, unsigned fds_max, AcquireDone done, void *userdata,
+                         Refusal *refusal);
 
 /* The same decision, nothing changed. 0 = would be granted now, `refusal->text` then says by which rule. What the policy
  * does not decide (the process, whether devices are there, the machine) is no step of `request->trace`. */

@@ -15,7 +15,7 @@
 #include "daemon/core/lease.h"
 
 #define CONTAINER_NAME_MAX   127 /* bytes, without the NUL */
-#define CONTAINER_GROUPS_MAX 64
+#define CONTAINER_GROUPS_MAX 256
 
 typedef struct Container {
         char key[2 * (CONTAINER_NAME_MAX + 1)]; /* "TENANT/NAME"; no name has a slash */

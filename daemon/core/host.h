@@ -10,11 +10,12 @@
 
 #include "policy/util.h"
 
-#define DEVICE_ID_MAX     128 /* bytes with the NUL; a bus name, a slash and a kernel device name fit */
-#define DRIVER_NAME_MAX   64
-#define DESCRIPTION_MAX   160
-#define REASON_MAX        256
-#define JOB_DEVICES_MAX   15 /* with the iommufd 16 fds, what dbus-daemon passes in one message */
+#define DEVICE_ID_MAX   128 /* bytes with the NUL; a bus name, a slash and a kernel device name fit */
+#define DRIVER_NAME_MAX 64
+#define DESCRIPTION_MAX 160
+#define REASON_MAX      256
+#define JOB_DEVICES_MAX                                                                                     \
+        126 /* each with its group, and the container: SCM_MAX_FD (253, include/net/scm.h, Linux 6.12) */
 #define IOVA_RANGES_MAX   16
 #define RESET_METHODS_MAX 8
 #define MDEV_TYPE_MAX     64 /* bytes with the NUL: "nvidia-63", "i915-GVTg_V5_4" */

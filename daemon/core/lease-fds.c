@@ -21,6 +21,22 @@ static bool is_first_of_group(const Lease *lease, size_t first, size_t i)
         return true;
 }
 
+int lease_check_fds(size_t n_fds, unsigned fds_max, Refusal *refusal)
+{
+        unsigned max = fds_max ? fds_max : LEASE_FDS_MAX;
+
+        if (n_fds <= max)
+                return 0;
+        return refuse(refusal, RESULT_LIMITS_EXCEEDED,
+                      "%zu file descriptors, with those of the container and its groups; one message to you "
+                      "carries %u. %s",
+                      n_fds, max,
+                      max < LEASE_FDS_MAX
+                              ? "Call on a session (OpenSession), or ask for them in several calls, "
+                                "with one container."
+                              : "Ask for them in several calls, with one container.");
+}
+
 size_t lease_fd_rows(const Lease *lease, size_t first, bool whole, const int *device_fds, LeaseFd *rows,
                      char (*numbers)[12])
 {

@@ -601,11 +601,9 @@ int plan_acquire(Broker *broker, const AcquireRequest *request, AcquirePlan *ret
         }
         if (plan.backend != POLICY_BACKEND_GROUP)
                 n_made = 0;
-        if (1 + plan.job.n_groups + n_made + plan.n_devices > JOB_DEVICES_MAX + 1)
-                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                              "%zu devices in %zu groups are more file descriptors than fit in one message "
-                              "(%d). Ask for them in several calls, with one container.",
-                              plan.n_devices, plan.job.n_groups + n_made, JOB_DEVICES_MAX + 1);
+        r = lease_check_fds(1 + plan.job.n_groups + n_made + plan.n_devices, request->fds_max, refusal);
+        if (r != 0)
+                return r;
         *ret = plan;
         plan.n_devices = 0; /* its mdevs are the caller's */
         return 0;

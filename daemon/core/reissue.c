@@ -147,7 +147,8 @@ static int start(Broker *broker, Lease *lease, AcquireDone done, void *userdata)
         return 0;
 }
 
-int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *userdata, Refusal *refusal)
+int broker_lease_reissue(Broker *broker, Lease *lease, unsigned fds_max, AcquireDone done, void *userdata,
+                         Refusal *refusal)
 {
         size_t n_groups = 0;
         int r;
@@ -172,9 +173,9 @@ int broker_lease_reissue(Broker *broker, Lease *lease, AcquireDone done, void *u
                               lease->container->name);
         for (size_t i = 0; i < lease->n_devices; i++)
                 n_groups += lease->backend == POLICY_BACKEND_GROUP && !lease->settled[i];
-        if (1 + n_groups + lease->n_devices > JOB_DEVICES_MAX + 1)
-                return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                              "Lease %s has more file descriptors than fit in one message.", lease->id);
+        r = lease_check_fds(1 + n_groups + lease->n_devices, fds_max, refusal);
+        if (r != 0)
+                return r;
 
         r = start(broker, lease, done, userdata);
         if (r < 0)

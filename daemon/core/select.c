@@ -54,8 +54,8 @@ static bool parse_number(const char *s, unsigned *ret)
 static int refuse_too_many(size_t n, Refusal *refusal)
 {
         return refuse(refusal, RESULT_LIMITS_EXCEEDED,
-                      "%zu devices asked for in one call; at most %d fit in one message with their iommufd. "
-                      "Ask for them in several leases.",
+                      "%zu devices asked for; one call has at most %d, and so has a lease. Ask for them in "
+                      "several leases, with one container.",
                       n, JOB_DEVICES_MAX);
 }
 

@@ -248,6 +248,45 @@ sd_bus *client_connect(const Fixture *f)
         return bus;
 }
 
+int client_session_fd(sd_bus *bus, char error[static 128])
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int fd;
+
+        error[0] = 0;
+        if (sd_bus_call_method(bus, MANAGER, "OpenSession", &e, &reply, NULL) < 0) {
+                (void)snprintf(error, 128, "%s", strempty(e.name));
+                return -1;
+        }
+        CHECK(sd_bus_message_read(reply, "h", &fd) >= 0);
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        CHECK(fd >= 0);
+        return fd;
+}
+
+sd_bus *client_on_session(int fd)
+{
+        sd_bus *bus = NULL;
+        sd_id128_t id;
+
+        CHECK(sd_bus_new(&bus) >= 0);
+        CHECK(sd_bus_set_fd(bus, fd, fd) >= 0);
+        CHECK(sd_bus_negotiate_fds(bus, true) >= 0);
+        CHECK(sd_bus_start(bus) >= 0);
+        CHECK(sd_bus_get_bus_id(bus, &id) >= 0); /* waits for the greeting */
+        return bus;
+}
+
+sd_bus *client_session(sd_bus *bus)
+{
+        char error[128];
+        int fd = client_session_fd(bus, error);
+
+        CHECK(streq(error, ""));
+        return client_on_session(fd);
+}
+
 Peer peer_start(Fixture *f, uid_t uid, ClientRun run, const void *arg)
 {
         pid_t parent = getpid();

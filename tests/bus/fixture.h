@@ -105,6 +105,12 @@ void client_hear(Client *c, char word[static 64]);
 
 /* A second connection of the same process. */
 sd_bus *client_connect(const Fixture *f);
+/* OpenSession on that connection: the socket, or -1 with the error's name in `error`. */
+int client_session_fd(sd_bus *bus, char error[static 128]);
+/* The same, as a connection; it must be granted. */
+sd_bus *client_session(sd_bus *bus);
+/* A connection on the socket of a session, which it owns. */
+sd_bus *client_on_session(int fd);
 /* Handles messages until `*done` or PATIENCE_USEC has passed. */
 bool client_wait(sd_bus *bus, const bool *done);
 
@@ -117,7 +123,7 @@ typedef struct Grant {
                 char kind[16];
                 char id[128];
                 int fd; /* owned */
-        } fds[16];
+        } fds[32];
         size_t n_fds;
         char error[128]; /* name, "" where it was granted */
         char text[1024];

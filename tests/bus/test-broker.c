@@ -4,10 +4,11 @@
  * $VFIOBROKER_BUS_ADDRESS names, with the policy in the file that is its argument. What the machine does is told on
  * standard input, a line for each order, and answered with a line; the end of the input is the end of the program. */
 
+#include <inttypes.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/bus/bus.h"
-#include "daemon/bus/caller.h"
+#include "daemon/bus/session.h"
 #include "daemon/bus/uids.h"
 #include "daemon/core/wait.h"
 #include "tests/fixtures/fake-host.h"
@@ -182,6 +183,12 @@ static void obey(TestBroker *self, const char *order)
                 return;
         } else if (streq(verb, "callers")) {
                 (void)printf("%u\n", callers_count(self->bus));
+                return;
+        } else if (streq(verb, "unread")) {
+                (void)printf("%" PRIu64 "\n", sessions_unread(self->bus));
+                return;
+        } else if (streq(verb, "sessions")) {
+                (void)printf("%u\n", sessions_count(self->bus));
                 return;
         } else {
                 (void)printf("what?\n");

@@ -571,7 +571,7 @@ static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outc
                 }
         } else {
                 assert_int_equal(lease->state, LEASE_ACTIVE);
-                assert_true(outcome->n_fds > 0 && outcome->n_fds <= JOB_DEVICES_MAX + 1);
+                assert_true(outcome->n_fds > 0 && outcome->n_fds <= 2 * JOB_DEVICES_MAX + 1);
                 answer->lease = lease;
                 answer->n_fds = outcome->n_fds;
                 for (size_t i = 0; i < outcome->n_fds; i++) {
@@ -619,6 +619,7 @@ static void make_request(const Ask *ask, AcquireRequest *ret)
                 .label = ask->label,
                 .wait_usec = ask->wait,
                 .target = ask->lease,
+                .fds_max = ask->fds_max,
         };
         if (ask->caller)
                 ret->caller = *ask->caller;
@@ -631,7 +632,7 @@ int core_reissue(Core *core, Lease *lease, Answer *answer)
         Refusal refusal = {};
         int r;
 
-        r = broker_lease_reissue(core->broker, lease, acquire_done, answer, &refusal);
+        r = broker_lease_reissue(core->broker, lease, 0, acquire_done, answer, &refusal);
         assert_int_equal(answer->n_calls, 0);
         answer->code = refusal.code;
         (void)snprintf(answer->text, sizeof(answer->text), "%s", refusal.text);

@@ -96,6 +96,7 @@ typedef struct Ask {
         bool admin;
         FakeProcess *target;
         Lease *lease; /* that the devices are added to */
+        unsigned fds_max;
 } Ask;
 
 /* What became of it. */
@@ -107,7 +108,7 @@ typedef struct Answer {
         char text[REFUSAL_TEXT_MAX];
         Lease *lease;
         size_t n_fds;
-        char ids[JOB_DEVICES_MAX + 1][DEVICE_ID_MAX];
+        char ids[2 * JOB_DEVICES_MAX + 1][DEVICE_ID_MAX];
 } Answer;
 
 /* broker_acquire(); a refusal is in the answer. */

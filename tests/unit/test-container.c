@@ -289,21 +289,42 @@ static void test_whole_group(void **state)
         assert_true(lease_holds_group(lease, lease->devices[0]->group));
 }
 
-/* Devices in as many groups need more fds than a message carries. */
+/* Devices in as many groups need more fds than a message of the bus carries, and as many as one of the kernel's does. */
 static void test_too_many_fds(void **state)
 {
-        static char ids[8][32];
+        static char ids[JOB_DEVICES_MAX][32];
         Core *core = *state;
-        Ask ask = { core_process(core, 100, UID_BLUE), .backend = POLICY_BACKEND_GROUP };
+        Ask ask = { core_process(core, 100, UID_BLUE), .backend = POLICY_BACKEND_GROUP, .fds_max = 16 };
+        Answer answer = {};
+        Refusal refusal;
+        Lease *lease;
 
-        for (size_t i = 0; i < 8; i++) {
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++) {
                 (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02zx:00.0", i + 0x10);
                 (void)core_device(core, ids[i], (int)i + 10, "vfio-pci");
-                ask.devices[i] = ids[i];
         }
-        assert_non_null(strstr(core_refused(core, &ask, RESULT_LIMITS_EXCEEDED), "8 groups"));
+        for (size_t i = 0; i < 8; i++)
+                ask.devices[i] = ids[i];
+        assert_non_null(strstr(core_refused(core, &ask, RESULT_LIMITS_EXCEEDED), "OpenSession"));
         ask.devices[7] = NULL;
-        (void)core_grant(core, &ask);
+        lease = core_grant(core, &ask);
+        assert_int_equal(broker_lease_reissue(core->broker, lease, 14, NULL, NULL, &refusal),
+                         RESULT_LIMITS_EXCEEDED);
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+
+        ask.fds_max = 0;
+        for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
+                ask.devices[i] = ids[i];
+        assert_int_equal(core_ask(core, &ask, &answer), 0);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_fds, 253);
+        assert_int_equal(broker_lease_reissue(core->broker, answer.lease, 252, NULL, NULL, &refusal),
+                         RESULT_LIMITS_EXCEEDED);
+        answer = (Answer){};
+        assert_int_equal(core_reissue(core, core->broker->leases, &answer), 0);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_fds, 253);
 }
 
 /* The lease ends while its devices are opened: the files of its groups go to the worker of the reclaim. */

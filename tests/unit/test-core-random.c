@@ -453,7 +453,7 @@ static void step_change(void)
         if (one_in(3)) {
                 Call *call = new_call(lease, true);
 
-                r = broker_lease_reissue(at.core->broker, lease, call_done, call, &refusal);
+                r = broker_lease_reissue(at.core->broker, lease, 0, call_done, call, &refusal);
                 if (r != 0) {
                         assert_true(r == -EMFILE || (r > 0 && refusal.text[0]));
                         drop_call(call);

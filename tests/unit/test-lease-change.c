@@ -101,7 +101,7 @@ static void test_add_too_many(void **state)
         FakeProcess *vmm = core_process(core, 100, UID_BLUE);
         Ask first = { .process = vmm }, second = { .process = vmm }, third = { .process = vmm };
         const char *all[JOB_DEVICES_MAX + 1];
-        static char ids[20][16];
+        static char ids[JOB_DEVICES_MAX + 2][16];
         Answer answers[2] = {};
         Refusal refusal;
         Lease *lease;
@@ -110,11 +110,11 @@ static void test_add_too_many(void **state)
                 (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 0x20);
                 (void)core_device(core, ids[i], (int)i + 40, "vfio-pci");
         }
-        for (unsigned i = 0; i < 8; i++)
+        for (unsigned i = 0; i < JOB_DEVICES_MAX - 7; i++)
                 first.devices[i] = ids[i];
-        for (unsigned i = 0; i < 5; i++) {
-                second.devices[i] = ids[8 + i];
-                third.devices[i] = ids[13 + i];
+        for (unsigned i = 0; i < 4; i++) {
+                second.devices[i] = ids[JOB_DEVICES_MAX - 7 + i];
+                third.devices[i] = ids[JOB_DEVICES_MAX - 3 + i];
         }
         lease = core_grant(core, &first);
         second.lease = third.lease = lease;
@@ -124,10 +124,10 @@ static void test_add_too_many(void **state)
         core_check(core);
         assert_int_equal(answers[0].error, 0);
         assert_int_equal(answers[1].error, -E2BIG);
-        assert_int_equal(lease->n_devices, 13);
+        assert_int_equal(lease->n_devices, JOB_DEVICES_MAX - 3);
         assert_int_equal(core->broker->n_leases, 1);
-        assert_state(broker_device(core->broker, ids[12]), DEVICE_LEASED);
-        assert_state(broker_device(core->broker, ids[13]), DEVICE_AVAILABLE);
+        assert_state(broker_device(core->broker, ids[JOB_DEVICES_MAX - 4]), DEVICE_LEASED);
+        assert_state(broker_device(core->broker, ids[JOB_DEVICES_MAX - 3]), DEVICE_AVAILABLE);
         (void)core_refused(core, &third, RESULT_LIMITS_EXCEEDED);
 
         for (unsigned i = 0; i < ELEMENTSOF(all); i++)

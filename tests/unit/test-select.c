@@ -77,8 +77,8 @@ static void test_pool_refused(void **state)
         add_devices(core);
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
                 assert_non_null(strstr(REFUSED(core, RESULT_INVALID_ARGS, blue, { bad[i] }), bad[i]));
-        (void)REFUSED(core, RESULT_LIMITS_EXCEEDED, blue, { "pool:nics*16" });
-        (void)REFUSED(core, RESULT_DEVICE_TAKEN, blue, { "pool:nics*15" });
+        (void)REFUSED(core, RESULT_LIMITS_EXCEEDED, blue, { "pool:nics*127" });
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, blue, { "pool:nics*126" });
         assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:nic*2" }),
                             "There is no pool nic with a device that tenant blue may use.");
         assert_string_equal(REFUSED(core, RESULT_NO_SUCH_DEVICE, blue, { "pool:nic*2" }, .admin = true),
@@ -307,7 +307,7 @@ static void test_mixed(void **state)
 {
         Core *core = *state;
         FakeProcess *blue = core_process(core, 100, UID_BLUE);
-        Ask many = { .process = blue, .devices = { "pool:nics*2", "pool:all*14" } };
+        Ask many = { .process = blue, .devices = { "pool:nics*2", "pool:all*125" } };
         static char ids[JOB_DEVICES_MAX + 1][32];
 
         add_devices(core);
@@ -322,8 +322,8 @@ static void test_mixed(void **state)
         }
         core_set_policy(core, "[tenant blue]\nmatch-user = 2001\ndevices = any\n"
                               "[pool all]\ndevices = any\n[pool nics]\ndevices = pci:0000:1*\n");
-        assert_non_null(strstr(core_refused(core, &many, RESULT_LIMITS_EXCEEDED), "16 devices"));
-        many.devices[1] = "pool:all*13";
+        assert_non_null(strstr(core_refused(core, &many, RESULT_LIMITS_EXCEEDED), "127 devices"));
+        many.devices[1] = "pool:all*124";
         assert_int_equal(core_grant(core, &many)->n_devices, JOB_DEVICES_MAX);
 }
 
@@ -352,9 +352,10 @@ static void test_group(void **state)
                 char id[32];
 
                 (void)snprintf(id, sizeof(id), "0000:20:%02x.0", i);
-                (void)core_device(core, id, 9, "vfio-pci");
+                (void)core_device(core, id, 9 + (int)(i % 2), "vfio-pci");
         }
-        assert_non_null(strstr(REFUSED(core, RESULT_LIMITS_EXCEEDED, blue, { "group:9" }), "16 devices"));
+        assert_non_null(strstr(REFUSED(core, RESULT_LIMITS_EXCEEDED, blue, { "group:9", "group:10" }),
+                               "127 devices"));
 }
 
 int main(void)
