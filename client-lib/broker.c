@@ -27,19 +27,10 @@ struct vfiobroker *broker_unref(struct vfiobroker *broker)
         return NULL;
 }
 
-/* A handle on a bus that has been started. Waits until the bus has answered, so that a failure is open's and not
- * the first call's. */
-static int broker_new(sd_bus *bus, struct vfiobroker **ret)
+int broker_new(sd_bus *bus, struct vfiobroker **ret)
 {
-        struct vfiobroker *broker;
-        const char *name;
-        int r;
+        struct vfiobroker *broker = calloc(1, sizeof(*broker));
 
-        r = sd_bus_get_unique_name(bus, &name);
-        if (r < 0)
-                return r;
-
-        broker = calloc(1, sizeof(*broker));
         if (!broker)
                 return -ENOMEM;
 
@@ -48,6 +39,17 @@ static int broker_new(sd_bus *bus, struct vfiobroker **ret)
         broker->last_error = no_error;
         *ret = broker;
         return 0;
+}
+
+/* A handle on a bus that has been started. Waits until the bus has answered, so that a failure is open's and not
+ * the first call's. */
+static int new_on_bus(sd_bus *bus, struct vfiobroker **ret)
+{
+        const char *name;
+        int r;
+
+        r = sd_bus_get_unique_name(bus, &name);
+        return r < 0 ? r : broker_new(bus, ret);
 }
 
 _public_ int vfiobroker_open_system(struct vfiobroker **ret)
@@ -60,7 +62,7 @@ _public_ int vfiobroker_open_system(struct vfiobroker **ret)
 
         r = sd_bus_open_system_with_description(&bus, "vfiobroker-client");
         if (r >= 0)
-                r = broker_new(bus, ret);
+                r = new_on_bus(bus, ret);
         if (r >= 0)
                 (void)TAKE_PTR(bus);
         return r;
@@ -98,7 +100,7 @@ _public_ int vfiobroker_open_bus_address(const char *address, struct vfiobroker 
         if (r >= 0)
                 r = start(bus, address);
         if (r >= 0)
-                r = broker_new(bus, ret);
+                r = new_on_bus(bus, ret);
         if (r >= 0)
                 (void)TAKE_PTR(bus);
         return r;
@@ -125,7 +127,14 @@ int broker_begin(struct vfiobroker *broker)
 
         sd_bus_error_free(&broker->error);
         broker->last_error = no_error;
-        return broker->bus ? 0 : broker_error(broker, ENOTCONN, "The connection to the broker is closed");
+        if (!broker->bus)
+                return broker_error(broker, ENOTCONN, "The connection to the broker is closed");
+
+        /* Signals that nobody here listens to, which would pile up in a process that lives long. What is wrong with
+         * the connection the call will tell. */
+        while (sd_bus_process(broker->bus, NULL) > 0)
+                ;
+        return 0;
 }
 
 int broker_end(struct vfiobroker *broker, int r)

@@ -37,6 +37,8 @@ struct vfiobroker {
         struct vfiobroker_error last_error;
 };
 
+/* A handle on a connection that is up; the bus is the handle's where 0 is returned. */
+int broker_new(sd_bus *bus, struct vfiobroker **ret);
 struct vfiobroker *broker_ref(struct vfiobroker *broker);
 struct vfiobroker *broker_unref(struct vfiobroker *broker);
 

@@ -51,6 +51,25 @@ int vfiobroker_open_system(struct vfiobroker **ret);
 /* Connects to the bus at a D-Bus address, for tests and for a bus of one's own. */
 int vfiobroker_open_bus_address(const char *address, struct vfiobroker **ret);
 
+/* A session: a private connection to the broker, for which the bus is no longer needed. For a program that gives
+ * up its access to the bus when it confines itself, that calls often, or that wants more devices in one call than
+ * the bus carries (15). It is used as any other handle. The broker knows whoever calls on it as the caller of
+ * this function, at this moment: user, groups, process, unit. The lifetime "connection" is the session's. It ends
+ * when the handle is closed, and with the broker: calls fail with -ENOTCONN or -ECONNRESET then, and a new one is
+ * to be opened from the bus.
+ *
+ * -EACCES: the caller has no tenant, or `broker` is a session itself. -ENOBUFS: its user has as many as may be. */
+int vfiobroker_open_session(struct vfiobroker *broker, struct vfiobroker **ret);
+
+/* The same in two steps, for a program that confines another one: the session's socket, to be handed on and the
+ * caller's to close (O_CLOEXEC; or a negative errno as above) …  Who has it acts as the caller of this function:
+ * its leases are that process's, and end with it. */
+int vfiobroker_new_session(struct vfiobroker *broker);
+
+/* … and a handle on it, in the program that has got it. The fd is the library's from now on, whatever is returned.
+ * Blocks until the broker has answered. Only one handle can be made of a socket. */
+int vfiobroker_open_fd(int fd, struct vfiobroker **ret);
+
 /* Closes the connection and frees the handle; NULL is nothing. Leases live on: those with the lifetime
  * "process" until their process exits (the broker does not need the connection). Lease handles stay valid
  * and keep their fds, but vfiobroker_lease_release() on them returns -ENOTCONN. Always returns NULL. */

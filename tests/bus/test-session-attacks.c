@@ -443,7 +443,7 @@ static void sends_fds(Client *c, const void *arg)
               *broken = forge(&(Forged){ .one_fd = true, .broken = true });
         int fd;
 
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; i < 20; i++) {
                 /* One that belongs to its message is fine. */
                 fd = greeted_session(c);
                 CHECK(send_fds(fd, with->data, with->n, 1) == (ssize_t)with->n);
@@ -606,7 +606,7 @@ static void reads_nothing(Client *c, const void *arg)
         }
         client_say(c, "open");
         client_hear(c, word);
-        for (int round = 0; round < 400; round++)
+        for (int round = 0; round < 100; round++)
                 for (int i = 0; i < UNREAD_SESSIONS; i++) {
                         /* Whole messages only: what does not fit now is left out. */
                         struct pollfd p = { .fd = fds[i], .events = POLLOUT };
@@ -649,16 +649,16 @@ static void test_unread(void **state)
         peer_hear(&peer, word);
         run_as(f, UID_RED, is_served, NULL);
         after = broker_count(f, "rss");
-        print_message("unread: %u KiB before, %u KiB with %d sessions of 400 questions each unread\n",
+        print_message("unread: %u KiB before, %u KiB with %d sessions of 100 questions each unread\n",
                       before, after, UNREAD_SESSIONS);
         assert_in_range(after, 0, before + 16 * 1024);
 
         /* Signals on top: each round is two for each session. */
         before = after;
-        for (unsigned i = 0; i < 3000; i++)
+        for (unsigned i = 0; i < 1000; i++)
                 (void)broker_tell(f, "%s 0000:4f:00.0 900 vfio-pci", i % 2 ? "remove" : "add");
         after = broker_count(f, "rss");
-        print_message("unread: %u KiB after 3000 changes\n", after);
+        print_message("unread: %u KiB after 1000 changes\n", after);
         assert_in_range(after, 0, before + 8 * 1024);
         run_as(f, UID_RED, is_served, NULL);
 
@@ -761,7 +761,7 @@ static void opens_in_masses(Client *c, const void *arg)
 {
         char error[128];
 
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i < 300; i++) {
                 int fd = client_session_fd(c->bus, error);
 
                 if (fd >= 0)

@@ -137,7 +137,7 @@ static void has_too_many_devices(Client *c, const void *arg)
                 }
                 CHECK(sd_bus_message_close_container(m) >= 0 && sd_bus_message_append(m, "a{sv}", 0) >= 0);
                 if (n <= JOB_DEVICES_MAX)
-                        expect_error(session, m, OURS "NoSuchDevice", "");
+                        expect_error(session, m, OURS "DeniedByPolicy", "");
                 else
                         expect_error(session, m, STANDARD "LimitsExceeded", "126 devices");
         }
