@@ -39,6 +39,7 @@ Broker *broker_free(Broker *broker)
         if (!broker)
                 return NULL;
         broker->n_observers = 0;
+        broker->store = NULL; /* what it has is for the next life */
         broker_disown_admin_jobs(broker);
         waiters_free(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)

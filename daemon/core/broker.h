@@ -116,6 +116,15 @@ typedef struct BrokerStore {
         void (*lease_drop)(void *userdata, const char *id);
         int (*device_put)(void *userdata, const Device *device); /* quarantine and the driver before */
         void (*device_drop)(void *userdata, const char *id);
+
+        /* Files that stay open over a restart, with whoever starts the daemon anew (core/keep.h). All four may be NULL, and
+         * do nothing where there is nobody to keep them. `fd` is borrowed. */
+        void (*fd_keep)(void *userdata, const char *name, int fd);
+        void (*fd_forget)(void *userdata, const char *name);
+        /* What was kept under that name in the life before, the caller's from now on; it stays kept. -ENOENT. */
+        int (*fd_take)(void *userdata, const char *name, int *ret_fd);
+        /* A file, the caller's, that hangs up (poll(2)) once all that was forgotten so far is closed. -errno. */
+        int (*fd_barrier)(void *userdata, int *ret_fd);
 } BrokerStore;
 
 /* A lease as the store read it back. */
@@ -136,6 +145,8 @@ typedef struct LeaseRecord {
         uint64_t memlock, slack;
         bool base_known;
         MemlockLimit base;
+        char process_kept_as[LEASE_ID_MAX]; /* core/keep.h; "" = no file was kept */
+        char container_kept_as[LEASE_ID_MAX];
         uint64_t since;
         PolicyReset reset;
         bool restore_driver;
@@ -201,6 +212,7 @@ struct Broker {
         unsigned n_stranded;               /* leases whose reclaim waits without a timer */
         RefusalRow refusals[REFUSAL_ROWS]; /* by uid modulo their number */
         bool functions_by_policy;          /* broker_apply_virtual_functions() was called */
+        bool restoring;                    /* records are being read: no reclaim begins yet */
 };
 
 /* `store` may be NULL. The policy's reference is taken over where 0 is returned. */
@@ -229,6 +241,9 @@ void broker_device_remove(Broker *broker, const char *id);
  * it still does, and could not be followed --- */
 int broker_restore_device(Broker *broker, const DeviceRecord *record);
 int broker_restore_lease(Broker *broker, const LeaseRecord *record);
+/* Around all of them: no reclaim begins before the last is read, since leases may share what one of them lets go of. */
+void broker_restore_begin(Broker *broker);
+void broker_restore_end(Broker *broker);
 
 /* What the store found and an operator should see: EVENT_TROUBLE with this text. */
 void broker_trouble(Broker *broker, const char *text);

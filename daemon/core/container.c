@@ -3,6 +3,7 @@
 /* Containers: finding, making and joining them, and letting go of what the kernel keeps pinned. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/keep.h"
 
 static void make_key(char ret[static sizeof(((Container *)0)->key)], const char *tenant, const char *name)
 {
@@ -44,13 +45,17 @@ static bool needs_group(Broker *broker, const Container *container, int number)
         return false;
 }
 
-static void close_all(Container *container)
+static void close_all(Broker *broker, Container *container)
 {
+        keep_forget_context(broker, container);
         container->fd = safe_close(container->fd);
-        for (size_t i = 0; i < container->n_groups; i++)
+        for (size_t i = 0; i < container->n_groups; i++) {
+                keep_forget_group(broker, container, i);
                 (void)safe_close(container->groups[i].fd);
+        }
         container->n_groups = 0;
         container->n_iova = 0;
+        container->kept_as[0] = 0;
 }
 
 static int container_new(Broker *broker, const char *tenant, const char *name, bool named, Container **ret)
@@ -92,7 +97,7 @@ static void container_gc(Broker *broker, Container *container)
 {
         if (container->n_leases > 0)
                 return;
-        close_all(container);
+        close_all(broker, container);
         if (container->declared) {
                 container->backend = container->declared_backend;
                 container_notify(broker, container);
@@ -155,6 +160,8 @@ int container_get(Broker *broker, const char *tenant, const char *name, const ch
                         container_gc(broker, container);
                         return r;
                 }
+                (void)snprintf(container->kept_as, sizeof(container->kept_as), "%s", lease_id);
+                keep_context(broker, container);
         }
         *ret = container_ref(broker, container);
         return 0;
@@ -207,17 +214,20 @@ void container_undeclare(Broker *broker, const Policy *policy)
 }
 
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
-                      Container **ret)
+                      const char *kept_as, Container **ret)
 {
-        Container *container;
-        int r;
+        Container *container = broker_container(broker, tenant, name);
+        int r = 0;
 
-        r = container_of_name(broker, tenant, name, named, &container);
+        /* Leases that reclaim come first: the name is still that of the context which they share with those that go on. */
+        if (!container || !kept_as[0] || !streq(container->kept_as, kept_as))
+                r = container_of_name(broker, tenant, name, named, &container);
         if (r < 0)
                 return r;
         if (container->n_leases == 0) {
                 container->backend = backend;
-                container->lost = true;
+                container->lost = false;
+                (void)snprintf(container->kept_as, sizeof(container->kept_as), "%s", kept_as);
         }
         *ret = container_ref(broker, container);
         return 0;
@@ -243,7 +253,7 @@ int container_group_fd(const Container *container, int number)
         return -EBADF;
 }
 
-int container_take_groups(Container *container, const Job *job, JobResult *result)
+int container_take_groups(Broker *broker, Container *container, const Job *job, JobResult *result)
 {
         for (size_t i = 0; i < job->n_groups; i++) {
                 if (result->group_fds[i] < 0)
@@ -251,7 +261,9 @@ int container_take_groups(Container *container, const Job *job, JobResult *resul
                 if (container->n_groups == CONTAINER_GROUPS_MAX)
                         return -E2BIG;
                 container->groups[container->n_groups].number = job->groups[i].number;
-                container->groups[container->n_groups++].fd = TAKE_FD(result->group_fds[i]);
+                container->groups[container->n_groups].kept = false;
+                container->groups[container->n_groups].fd = TAKE_FD(result->group_fds[i]);
+                keep_group(broker, container, container->n_groups++);
         }
         if (result->n_iova > 0) {
                 container->n_iova = result->n_iova;
@@ -266,9 +278,10 @@ void container_delivered(Container *container)
                 container->fd = safe_close(container->fd);
 }
 
-void container_release(Broker *broker, const Lease *lease, Job *job)
+bool container_release(Broker *broker, const Lease *lease, Job *job)
 {
-        const Container *container = lease->container;
+        Container *container = lease->container;
+        bool told = false;
 
         job->backend = lease->backend;
         for (size_t i = 0; i < container->n_groups; i++) {
@@ -276,9 +289,15 @@ void container_release(Broker *broker, const Lease *lease, Job *job)
                     job->n_groups == JOB_DEVICES_MAX)
                         continue;
                 job_group(job, container->groups[i].number)->fd = container->groups[i].fd;
+                told |= container->groups[i].kept;
+                keep_forget_group(broker, container, i);
         }
-        if (!container_in_use(broker, container, lease))
+        if (!container_in_use(broker, container, lease)) {
                 job->context = container->fd;
+                told |= container->fd_kept;
+                keep_forget_context(broker, container);
+        }
+        return told;
 }
 
 void container_released(Container *container, const Job *job)

@@ -22,16 +22,19 @@ typedef struct Container {
         char name[CONTAINER_NAME_MAX + 1];
         char tenant[CONTAINER_NAME_MAX + 1];
         bool named;
-        bool declared;             /* by policy: it stays without leases */
-        unsigned declared_backend; /* POLICY_BACKEND_*, 0: any */
-        unsigned backend;          /* POLICY_BACKEND_* */
-        int fd;                    /* owned: the context, or -EBADF where it is not kept, or lost */
+        bool declared;              /* by policy: it stays without leases */
+        unsigned declared_backend;  /* POLICY_BACKEND_*, 0: any */
+        unsigned backend;           /* POLICY_BACKEND_* */
+        int fd;                     /* owned: the context, or -EBADF where it is not kept, or lost */
+        bool fd_kept;               /* core/keep.h: with the service manager too */
+        char kept_as[LEASE_ID_MAX]; /* its files' names there; "" = none */
         bool hidden; /* in no table any more: its leases are all being reclaimed, and its name is another's */
-        bool lost;   /* leases use a context whose fd went with an earlier life of the daemon */
+        bool lost;   /* leases use a file that went with an earlier life of the daemon: none can join */
         size_t n_groups; /* group backend: groups in the container */
         struct {
                 int number;
-                int fd; /* owned */
+                int fd;    /* owned */
+                bool kept; /* as fd_kept */
         } groups[CONTAINER_GROUPS_MAX];
         size_t n_iova; /* group backend: what it can map; 0 = not known */
         struct IovaRange iova[IOVA_RANGES_MAX];
@@ -56,15 +59,16 @@ void container_undeclare(Broker *broker, const Policy *policy);
 
 /* One reference more, for a lease that adds devices to one that has it. */
 Container *container_ref(Broker *broker, Container *container);
-/* The same after a restart: whatever the kernel has of it is only its users'. */
+/* The same after a restart: the one whose files are kept under that name (core/keep.h), else as container_get(). Its
+ * files are taken back by keep_take_container(). */
 int container_restore(Broker *broker, const char *tenant, const char *name, bool named, unsigned backend,
-                      Container **ret);
+                      const char *kept_as, Container **ret);
 /* Its leases have changed. */
 void container_notify(Broker *broker, Container *container);
 Container *container_unref(Broker *broker, Container *container);
 
 /* Takes the files over of the groups that an OPEN has put into the container, rows as in `job`. */
-int container_take_groups(Container *container, const Job *job, JobResult *result);
+int container_take_groups(Broker *broker, Container *container, const Job *job, JobResult *result);
 
 /* The file of the group in the container, borrowed, or -EBADF. */
 int container_group_fd(const Container *container, int number);
@@ -73,6 +77,7 @@ int container_group_fd(const Container *container, int number);
 void container_delivered(Container *container);
 
 /* Fills a RECLAIM job with what no lease but this one needed: files of groups, and the context. Still the container's,
- * until the job has begun and container_released() closes them here. */
-void container_release(Broker *broker, const Lease *lease, Job *job);
+ * until the job has begun and container_released() closes them here; but no more the next daemon's. True where the service
+ * manager was told so, which takes it a moment. */
+bool container_release(Broker *broker, const Lease *lease, Job *job);
 void container_released(Container *container, const Job *job);

@@ -7,6 +7,7 @@
 
 #include "daemon/core/broker.h"
 #include "daemon/core/holder.h"
+#include "daemon/core/keep.h"
 
 static uint64_t add_saturated(uint64_t a, uint64_t b)
 {
@@ -47,6 +48,7 @@ Holder *holder_unref(Broker *broker, Holder *holder)
 {
         if (!holder || --holder->n_leases > 0)
                 return NULL;
+        keep_forget_holder(broker, holder);
         DL_DELETE(broker->holders, holder);
         holder->pidfd = safe_close(holder->pidfd);
         free(holder);

@@ -43,7 +43,7 @@ const char *reset_outcome_to_string(ResetOutcome outcome)
 
 void job_init(Job *job, JobKind kind)
 {
-        *job = (Job){ .kind = kind, .context = -EBADF };
+        *job = (Job){ .kind = kind, .context = -EBADF, .barrier = -EBADF };
         for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
                 job->devices[i].fd = job->groups[i].fd = -EBADF;
 }

@@ -147,7 +147,8 @@ typedef struct Job {
         /* Borrowed: the container or iommufd, or -EBADF. RECLAIM has it for nothing but that the last copy is closed in
          * the worker, since that may unpin a lot of memory. */
         int context;
-        bool join; /* OPEN: others use the context already */
+        bool join;   /* OPEN: others use the context already */
+        int barrier; /* borrowed, or -EBADF: the job begins when it hangs up, or after JOB_BARRIER_USEC */
         size_t n_groups;
         JobGroup groups[JOB_DEVICES_MAX];
         size_t n_devices;
@@ -222,6 +223,7 @@ typedef void (*JobDone)(void *userdata, JobResult *result);
 /* Called at most once, when a job has run for JOB_SLOW_USEC (a reclaim: RECLAIM_SLOW_USEC) and still runs. */
 typedef void (*JobSlow)(void *userdata, uint64_t age_usec);
 
+#define JOB_BARRIER_USEC  (500 * USEC_PER_MSEC)
 #define JOB_SLOW_USEC     (10 * USEC_PER_SEC)
 #define RECLAIM_SLOW_USEC (1 * USEC_PER_SEC)
 
@@ -276,6 +278,9 @@ typedef struct HostOps {
         int (*process_watch)(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret);
         void (*process_unwatch)(Host *host, HostWatch *watch); /* NULL is fine */
         int (*process_open)(Host *host, pid_t pid, int *ret_pidfd);
+        /* Whether the pidfd is of that process: 1, or 0 where it is another's; -ESRCH where its process has ended and was
+         * reaped; -EBADF where the file is no pidfd. */
+        int (*process_is)(Host *host, pid_t pid, int pidfd);
         /* 1 it lives, 0 it has ended (zombies have), -errno. */
         int (*process_alive)(Host *host, int pidfd);
         int (*process_kill)(Host *host, int pidfd);
@@ -301,6 +306,13 @@ typedef struct HostOps {
         /* A new, empty container of that backend: type1 or the like, whose IOMMU is set by the first group; or an iommufd
          * that charges the process that maps. Does not block. */
         int (*context_open)(Host *host, unsigned backend, int *ret_fd);
+
+        /* Whether the kernel says of a file from before a restart that it is such a context, or the file of that group, in a
+         * container. 0, -EBADF where it is something else, or -errno. Of a container, what it can map (at most
+         * IOVA_RANGES_MAX; 0 of them: not known). */
+        int (*context_check)(Host *host, unsigned backend, int fd, size_t *ret_n,
+                             struct IovaRange *ret_iova);
+        int (*group_check)(Host *host, int number, int fd);
 
         /* What mdevs can be made, read anew; by type, then parent. The caller frees. 0 or -ENOMEM. */
         int (*mdev_types)(Host *host, MdevType **ret, size_t *ret_n);

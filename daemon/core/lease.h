@@ -51,10 +51,13 @@ struct Holder {
         int pidfd; /* owned */
         uid_t uid;
         uint64_t start_time;
-        MemlockLimit base;   /* before the first lease */
-        bool base_known;     /* the limit was raised, and is to go back */
-        uint64_t committed;  /* what its active leases commit, without slack */
-        uint64_t slack;      /* the largest of theirs */
+        MemlockLimit base;  /* before the first lease */
+        bool base_known;    /* the limit was raised, and is to go back */
+        uint64_t committed; /* what its active leases commit, without slack */
+        uint64_t slack;     /* the largest of theirs */
+        char kept_as
+                [LEASE_ID_MAX]; /* core/keep.h: how its pidfd is found after a restart; "" = not at all */
+        bool kept;
         unsigned n_leases;   /* references */
         Holder *next, *prev; /* utlist, in Broker.holders */
 };

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/keep.h"
 #include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 #include "daemon/core/mdev.h"
@@ -253,7 +254,7 @@ static int take_groups(Lease *lease, JobResult *result)
         job_init(&job, JOB_OPEN);
         for (size_t i = 0; i < lease->n_devices; i++)
                 (void)job_group(&job, lease->devices[i]->info.group);
-        return container_take_groups(lease->container, &job, result);
+        return container_take_groups(lease->broker, lease->container, &job, result);
 }
 
 static bool has_made(const Lease *lease)
@@ -480,6 +481,7 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 }
         }
 
+        keep_holder(broker, holder, lease->id);
         r = holder_read_base(broker, holder);
         if (r >= 0)
                 r = lease_put_record(lease);

@@ -258,9 +258,12 @@ void lease_reclaim(Lease *lease)
         Broker *broker = lease->broker;
         Host *host = broker->host;
         JobResult *opened = lease->opened;
+        _cleanup_close_ int barrier = -EBADF;
         Job job;
         int r;
 
+        if (broker->restoring)
+                return;
         lease->opened = NULL;
         job_init(&job, JOB_RECLAIM);
         if (lease->stranded > 0)
@@ -282,7 +285,10 @@ void lease_reclaim(Lease *lease)
                         job.devices[job.n_devices].fd = opened->devices[i].fd;
                 job.n_devices++;
         }
-        container_release(broker, lease, &job);
+        /* A copy that the service manager has is one that keeps the device from being free. */
+        if (container_release(broker, lease, &job) && broker->store->fd_barrier &&
+            broker->store->fd_barrier(broker->store_userdata, &barrier) >= 0)
+                job.barrier = barrier;
         /* Even without a device there may be memory to unpin, which is for a worker. */
         if (job.n_devices == 0 && job.n_groups == 0 && (job.context < 0 || !lease->container->named)) {
                 if (broker->store)

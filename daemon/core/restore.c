@@ -10,6 +10,7 @@
  * loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/keep.h"
 #include "daemon/core/linger.h"
 
 int broker_restore_device(Broker *broker, const DeviceRecord *record)
@@ -29,24 +30,6 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
                 linger_restore(broker, device, record->kept_for, record->kept_until);
         if (record->quarantined && !device->lease)
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s", record->reason);
-        return 0;
-}
-
-/* The pidfd of the process that the record means; -ESRCH where it has ended. */
-static int find_process(Host *host, const LeaseRecord *record, int *ret_pidfd, ProcessFacts *ret_facts)
-{
-        _cleanup_close_ int pidfd = -EBADF;
-        int r;
-
-        r = host->ops->process_open(host, record->pid, &pidfd);
-        if (r < 0)
-                return r;
-        r = host->ops->process_facts(host, record->pid, pidfd, ret_facts);
-        if (r < 0)
-                return r;
-        if (ret_facts->start_time != record->start_time || ret_facts->zombie)
-                return -ESRCH;
-        *ret_pidfd = TAKE_FD(pidfd);
         return 0;
 }
 
@@ -88,13 +71,19 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *r
 }
 
 /* The process lives, or the lease does not depend on it. */
-static int carry_on(Lease *lease)
+static int carry_on(Lease *lease, const LeaseRecord *record)
 {
+        Holder *holder = lease->holder;
         int r;
 
         r = lease_watch(lease);
         if (r < 0)
                 return r;
+        if (holder) {
+                keep_holder(lease->broker, holder, lease->id);
+                if (!streq(holder->kept_as, record->process_kept_as))
+                        (void)lease_put_record(lease); /* it was of a daemon that kept nothing */
+        }
         if (lease->memlock_raised) {
                 r = holder_commit(lease); /* sums the leases of the process anew */
                 if (r < 0 && r != -ESRCH)
@@ -120,19 +109,18 @@ static EndReason end_reason(const LeaseRecord *record, bool missing, bool alive)
 
 int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 {
-        Host *host = broker->host;
         _cleanup_close_ int pidfd = -EBADF;
         ProcessFacts facts = {};
         Container *container = NULL;
         Holder *holder = NULL;
         Tenant *tenant;
         Lease *lease;
-        bool alive, missing = false;
+        bool alive, kept = false, missing = false;
         int r;
 
         if (broker_lease(broker, record->id))
                 return -EEXIST;
-        r = find_process(host, record, &pidfd, &facts);
+        r = keep_take_process(broker, record, &pidfd, &facts, &kept);
         if (r < 0 && r != -ESRCH)
                 return r; /* to take a living one for dead would end its lease */
         alive = r >= 0;
@@ -144,9 +132,13 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         r = lease ? 0 : -ENOMEM;
         if (r >= 0 && alive)
                 r = holder_get(broker, record->pid, pidfd, &facts, &holder);
+        if (holder && !holder->kept_as[0]) {
+                memcpy(holder->kept_as, record->process_kept_as, sizeof(holder->kept_as));
+                holder->kept = kept;
+        }
         if (r >= 0)
                 r = container_restore(broker, tenant->name, record->container, record->container_named,
-                                      record->backend, &container);
+                                      record->backend, record->container_kept_as, &container);
         if (r >= 0)
                 r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
@@ -157,6 +149,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 return r;
         }
         lease->container = container;
+        keep_take_container(broker, container, lease, record->state == LEASE_ACTIVE);
         lease->policy = policy_ref(broker->policy);
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
@@ -186,7 +179,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
         if ((alive || record->lifetime == LIFETIME_EXPLICIT) && record->state == LEASE_ACTIVE && !missing &&
             lease->n_devices > 0) {
-                r = carry_on(lease);
+                r = carry_on(lease, record);
                 if (r < 0)
                         lease_free(lease);
                 else
@@ -198,4 +191,21 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         lease->state = LEASE_ACTIVE;
         broker_lease_end(broker, lease, end_reason(record, missing, alive));
         return 0;
+}
+
+void broker_restore_begin(Broker *broker)
+{
+        broker->restoring = true;
+}
+
+void broker_restore_end(Broker *broker)
+{
+        Lease *next;
+
+        broker->restoring = false;
+        for (Lease *lease = broker->leases; lease; lease = next) {
+                next = lease->hh.next;
+                if (lease->state == LEASE_RECLAIMING && !lease->job && !lease->retry && lease->stranded == 0)
+                        lease_reclaim(lease);
+        }
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "daemon/host/container.h"
+#include "daemon/host/node.h"
 #include "daemon/host/uapi.h"
 
 static int open_node(const char *path, int *ret_fd)
@@ -128,4 +129,23 @@ int group_get_device(int group, const char *name, int *ret_fd)
                 return -errno;
         *ret_fd = fd; /* the kernel makes it O_CLOEXEC */
         return 0;
+}
+
+int container_check(int fd, size_t *ret_n, struct IovaRange *ret)
+{
+        if (!node_is(fd, CONTAINER_PATH) || ioctl(fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION)
+                return -EBADF;
+        container_iova_ranges(fd, ret_n, ret);
+        return 0;
+}
+
+int group_check(int number, int fd)
+{
+        struct vfio_group_status status = { .argsz = sizeof(status) };
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "/dev/vfio/%d", number);
+        if (!node_is(fd, path) || ioctl(fd, VFIO_GROUP_GET_STATUS, &status) < 0)
+                return -EBADF;
+        return status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET ? 0 : -EBADF;
 }

@@ -26,6 +26,10 @@ int group_open(int number, int *ret_fd);
 /* Whether all of the group's devices are on VFIO drivers or on none. 1, 0 or -errno. */
 int group_viable_now(int group);
 
+/* Whether a file is a container, and what it can map; or that group's, in a container. 0, or -EBADF. */
+int container_check(int fd, size_t *ret_n, struct IovaRange *ret);
+int group_check(int number, int fd);
+
 int group_set_container(int group, int container);
 int group_unset_container(int group); /* -EBUSY while a device of the group is open */
 int group_get_device(int group, const char *name, int *ret_fd);

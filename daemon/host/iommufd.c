@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "daemon/host/iommufd.h"
+#include "daemon/host/node.h"
 #include "daemon/host/uapi.h"
 
 int iommufd_open(int *ret_fd)
@@ -27,4 +28,17 @@ int iommufd_set_rlimit_mode_process(int iommufd)
         };
 
         return ioctl(iommufd, IOMMU_OPTION, &option) < 0 ? -errno : 0;
+}
+
+int iommufd_check(int fd)
+{
+        struct iommu_option option = {
+                .size = sizeof(option),
+                .option_id = IOMMU_OPTION_RLIMIT_MODE,
+                .op = IOMMU_OPTION_OP_GET,
+        };
+
+        if (!node_is(fd, IOMMUFD_PATH))
+                return -EBADF;
+        return ioctl(fd, IOMMU_OPTION, &option) >= 0 && option.val64 == 1 ? 0 : -EBADF;
 }

@@ -14,3 +14,6 @@ int iommufd_open(int *ret_fd);
  * CAP_SYS_RESOURCE and a context without objects (drivers/iommu/iommufd/main.c, Linux 6.12); a holder without that
  * capability cannot set it back. */
 int iommufd_set_rlimit_mode_process(int iommufd);
+
+/* Whether it is a context, in that mode. 0, or -EBADF. */
+int iommufd_check(int fd);

@@ -2,6 +2,7 @@
 
 /* The jobs of a worker, but for the opening (job-open.c): bringing devices back, and what administrators ask. */
 
+#include <poll.h>
 #include <time.h>
 
 #include "daemon/host/bus-table.h"
@@ -100,6 +101,11 @@ static void restore_drivers(const Job *job, JobResult *result)
  * file is not the last then, and the proof finds it. */
 static void let_go(const Job *job)
 {
+        struct pollfd barrier = { .fd = job->barrier };
+
+        /* Whoever has a copy of what is let go of has closed it then: so ours is the last. */
+        if (job->barrier >= 0)
+                (void)poll(&barrier, 1, (int)(JOB_BARRIER_USEC / USEC_PER_MSEC));
         for (size_t i = 0; i < job->n_devices; i++)
                 (void)safe_close(job->devices[i].fd);
         for (size_t i = 0; i < job->n_groups; i++)

@@ -146,6 +146,11 @@ static int machine_process_open(Host *host, pid_t pid, int *ret_pidfd)
         return process_open(pid, ret_pidfd);
 }
 
+static int machine_process_is(Host *host, pid_t pid, int pidfd)
+{
+        return process_is(pid, pidfd);
+}
+
 static int machine_process_alive(Host *host, int pidfd)
 {
         return process_alive(pidfd);
@@ -239,6 +244,18 @@ static int machine_context_open(Host *host, unsigned backend, int *ret_fd)
         return r;
 }
 
+static int machine_context_check(Host *host, unsigned backend, int fd, size_t *ret_n,
+                                 struct IovaRange *ret_iova)
+{
+        *ret_n = 0;
+        return backend == POLICY_BACKEND_GROUP ? container_check(fd, ret_n, ret_iova) : iommufd_check(fd);
+}
+
+static int machine_group_check(Host *host, int number, int fd)
+{
+        return group_check(number, fd);
+}
+
 /* Read once in each turn of the loop, which is one call: a plan asks for every device, and it is a walk through /proc and
  * /sys, while a module's parameter that an operator has just changed must count from the next call on. */
 static void machine_isolation(Host *host, HostIsolation *ret)
@@ -266,6 +283,7 @@ static const HostOps machine_ops = {
         .process_watch = machine_process_watch,
         .process_unwatch = machine_process_unwatch,
         .process_open = machine_process_open,
+        .process_is = machine_process_is,
         .process_alive = machine_process_alive,
         .process_kill = machine_process_kill,
         .process_facts = machine_process_facts,
@@ -282,6 +300,8 @@ static const HostOps machine_ops = {
         .isolation = machine_isolation,
         .mdev_types = machine_mdev_types,
         .context_open = machine_context_open,
+        .context_check = machine_context_check,
+        .group_check = machine_group_check,
 };
 
 int machine_new(sd_event *event, int (*confine)(void), Host **ret)

@@ -33,6 +33,22 @@ int process_alive(int pidfd)
         return r == 0;
 }
 
+int process_is(pid_t pid, int pidfd)
+{
+        _cleanup_(fclosep) FILE *file = NULL;
+        char path[64], line[256];
+        int n;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        file = fopen(path, "re");
+        if (!file)
+                return errno == ENOENT ? -EBADF : -errno;
+        while (fgets(line, sizeof(line), file))
+                if (sscanf(line, "Pid: %d", &n) == 1)
+                        return n < 0 ? -ESRCH : n == (int)pid;
+        return -EBADF;
+}
+
 static int still_alive(int pidfd)
 {
         int r = process_alive(pidfd);

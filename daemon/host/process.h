@@ -9,6 +9,8 @@
 
 int process_open(pid_t pid, int *ret_pidfd); /* -ESRCH where there is none */
 int process_alive(int pidfd);                /* 1, 0, -errno; a zombie has ended */
+/* As HostOps.process_is: by the "Pid:" of /proc/self/fdinfo (kernel/fork.c, pidfd_show_fdinfo(), Linux 6.12). */
+int process_is(pid_t pid, int pidfd);
 int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret);
 int process_memlock_get(pid_t pid, int pidfd, MemlockLimit *ret);
 int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit);

@@ -136,10 +136,11 @@ static int receive_result(HostJob *job)
  * copies. */
 static int keep_fds(HostJob *job)
 {
-        int *fds[2 * JOB_DEVICES_MAX + 1];
+        int *fds[2 * JOB_DEVICES_MAX + 2];
         size_t n = 0;
 
         fds[n++] = &job->request.context;
+        fds[n++] = &job->request.barrier;
         for (size_t i = 0; i < job->request.n_groups; i++)
                 fds[n++] = &job->request.groups[i].fd;
         for (size_t i = 0; i < job->request.n_devices; i++)
@@ -165,6 +166,7 @@ static void drop_fds(HostJob *job)
         if (!job->owns_fds)
                 return;
         job->request.context = safe_close(job->request.context);
+        job->request.barrier = safe_close(job->request.barrier);
         for (size_t i = 0; i < job->request.n_groups; i++)
                 job->request.groups[i].fd = safe_close(job->request.groups[i].fd);
         for (size_t i = 0; i < job->request.n_devices; i++)
@@ -244,10 +246,11 @@ static int compare_fds(const void *a, const void *b)
 /* Everything but the socket and what the job was given. */
 static int close_others(const Job *job)
 {
-        int kept[2 * JOB_DEVICES_MAX + 2], from = 4;
+        int kept[2 * JOB_DEVICES_MAX + 3], from = 4;
         size_t n = 0;
 
         kept[n++] = job->context;
+        kept[n++] = job->barrier;
         for (size_t i = 0; i < job->n_groups; i++)
                 kept[n++] = job->groups[i].fd;
         for (size_t i = 0; i < job->n_devices; i++)

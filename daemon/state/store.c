@@ -13,6 +13,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-id128.h>
 
+#include "daemon/state/fdstore.h"
 #include "daemon/state/store.h"
 
 #define FORMAT_VERSION "1"
@@ -23,6 +24,7 @@ struct Store {
         int leases; /* folders */
         int devices;
         char *folder;
+        FdStore *fds;
         char boot[SD_ID128_STRING_MAX];
 };
 
@@ -163,6 +165,9 @@ static int write_lease(FILE *file, const void *object)
         put_number(file, "base-known", holder && holder->base_known);
         put_number(file, "base-soft", holder ? holder->base.soft : 0);
         put_number(file, "base-hard", holder ? holder->base.hard : 0);
+        r = put_string(file, "process-kept-as", holder ? holder->kept_as : "");
+        if (r < 0)
+                return r;
         put_number(file, "since", lease->since);
         put_number(file, "reset", lease->reset);
         put_number(file, "restore-driver", lease->restore_driver);
@@ -170,6 +175,9 @@ static int write_lease(FILE *file, const void *object)
         if (r < 0)
                 return r;
         put_number(file, "container-named", lease->container->named);
+        r = put_string(file, "container-kept-as", lease->container->kept_as);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < lease->n_devices; i++)
                 n += !lease->settled[i];
         put_number(file, "devices", n);
@@ -240,11 +248,35 @@ static void store_device_drop(void *userdata, const char *id)
         drop_file(((Store *)userdata)->devices, id);
 }
 
+static void store_fd_keep(void *userdata, const char *name, int fd)
+{
+        fdstore_keep(((Store *)userdata)->fds, name, fd);
+}
+
+static void store_fd_forget(void *userdata, const char *name)
+{
+        fdstore_forget(((Store *)userdata)->fds, name);
+}
+
+static int store_fd_take(void *userdata, const char *name, int *ret_fd)
+{
+        return fdstore_take(((Store *)userdata)->fds, name, ret_fd);
+}
+
+static int store_fd_barrier(void *userdata, int *ret_fd)
+{
+        return fdstore_barrier(((Store *)userdata)->fds, ret_fd);
+}
+
 const BrokerStore store_ops = {
         .lease_put = store_lease_put,
         .lease_drop = store_lease_drop,
         .device_put = store_device_put,
         .device_drop = store_device_drop,
+        .fd_keep = store_fd_keep,
+        .fd_forget = store_fd_forget,
+        .fd_take = store_fd_take,
+        .fd_barrier = store_fd_barrier,
 };
 
 /* --- reading ------------------------------------------------------------------------------------------------- */
@@ -281,6 +313,19 @@ static void get_string(const dictionary *record, const char *section, const char
                 return;
         }
         strcpy(ret, decoded);
+}
+
+/* A key that came with a later version of the daemon: where the record has none, "". */
+static void get_string_since(const dictionary *record, const char *section, const char *key, char *ret,
+                             size_t size, int *r)
+{
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "%s:%s", section, key);
+        if (*r >= 0 && !iniparser_find_entry(record, name))
+                ret[0] = 0;
+        else
+                get_string(record, section, key, ret, size, r);
 }
 
 static uint64_t get_number(const dictionary *record, const char *section, const char *key, uint64_t max,
@@ -371,6 +416,10 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         lease.base_known = get_number(record, "record", "base-known", 1, &r);
         lease.base.soft = get_number(record, "record", "base-soft", UINT64_MAX, &r);
         lease.base.hard = get_number(record, "record", "base-hard", UINT64_MAX, &r);
+        get_string_since(record, "record", "process-kept-as", lease.process_kept_as,
+                         sizeof(lease.process_kept_as), &r);
+        get_string_since(record, "record", "container-kept-as", lease.container_kept_as,
+                         sizeof(lease.container_kept_as), &r);
         lease.since = get_number(record, "record", "since", UINT64_MAX, &r);
         lease.reset = (PolicyReset)get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = get_number(record, "record", "restore-driver", 1, &r);
@@ -567,9 +616,21 @@ static int load_folder(Store *store, Broker *broker, int folder, const char *nam
         return broken < 0 ? broken : loaded;
 }
 
+static void tell_left(void *userdata, const char *name)
+{
+        char text[NAME_MAX + 200];
+
+        (void)snprintf(text, sizeof(text),
+                       "The file %.200s was kept over the restart, but no record tells of it: it was closed",
+                       name);
+        broker_trouble(userdata, text);
+}
+
 int store_load(Store *store, Broker *broker)
 {
         int loaded = 0, r;
+
+        broker_restore_begin(broker);
 
         iniparser_set_error_callback(silent);
         r = load_folder(store, broker, store->devices, "devices", restore_device, 0);
@@ -578,7 +639,11 @@ int store_load(Store *store, Broker *broker)
                 loaded += r > 0 ? r : 0;
         }
         iniparser_set_error_callback(NULL);
-        return r < 0 ? r : loaded;
+        if (r < 0)
+                return r;
+        fdstore_drop_rest(store->fds, tell_left, broker);
+        broker_restore_end(broker);
+        return loaded;
 }
 
 static int open_folder(const char *folder, const char *name)
@@ -624,6 +689,9 @@ int store_new(const char *folder, Store **ret)
         store->devices = open_folder(folder, "devices");
         if (store->devices < 0)
                 return store->devices;
+        r = fdstore_new(&store->fds);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(store);
         return 0;
 }
@@ -634,6 +702,7 @@ Store *store_free(Store *store)
                 return NULL;
         store->leases = safe_close(store->leases);
         store->devices = safe_close(store->devices);
+        fdstore_free(store->fds);
         free(store->folder);
         free(store);
         return NULL;

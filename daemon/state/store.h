@@ -20,7 +20,8 @@ Store *store_free(Store *store);
 /* Gives all records of this boot to the broker, devices first, and removes those of an earlier boot or of a device that is
  * gone, and those that cannot be followed at all (unreadable, of another version, under another's name, not ours alone to
  * write), of which the broker tells an operator. Returns the number of leases taken over, or a negative errno; then what
- * failed was not the record's fault, it is still there, and to go on would be to forget who has what. */
+ * failed was not the record's fault, it is still there, and to go on would be to forget who has what. Files that were kept
+ * (fdstore.h) and that no record tells of are closed, and the broker tells an operator of those too. */
 int store_load(Store *store, Broker *broker);
 
 DEFINE_CLEANUP(Store *, store_free)

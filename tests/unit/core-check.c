@@ -325,5 +325,6 @@ void core_check_idle(Core *core)
                 assert_true(c->declared && c->n_leases == 0);
         assert_null(core->broker->holders);
         assert_null(core->leases);
+        assert_int_equal(core->n_kept, 0);
         assert_int_equal(fake_host_n_jobs(core->fake), 0);
 }

@@ -117,6 +117,8 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record->slack = lease->slack;
         record->base_known = holder && holder->base_known;
         record->base = holder ? holder->base : (MemlockLimit){};
+        memcpy(record->process_kept_as, holder ? holder->kept_as : "", holder ? LEASE_ID_MAX : 1);
+        memcpy(record->container_kept_as, lease->container->kept_as, LEASE_ID_MAX);
         record->since = lease->since;
         record->reset = lease->reset;
         record->restore_driver = lease->restore_driver;
@@ -204,6 +206,9 @@ static const BrokerStore store = {
         .lease_drop = store_lease_drop,
         .device_put = store_device_put,
         .device_drop = store_device_drop,
+        .fd_keep = core_fd_keep,
+        .fd_forget = core_fd_forget,
+        .fd_take = core_fd_take,
 };
 
 const LeaseRecord *core_lease_record(Core *core, const char *id)
@@ -471,6 +476,7 @@ int core_teardown(void **state)
                 store_lease_drop(core, core->leases->record.id);
         while (core->devices)
                 store_device_drop(core, core->devices->record.id);
+        core_forget_all(core);
         assert_int_equal(fake_host_count_fds(), core->fds);
         free(core);
         the_core = NULL;
@@ -515,6 +521,7 @@ void core_read_records(Core *core)
         StoredLease *lease, *next_lease;
         StoredDevice *device, *next_device;
 
+        broker_restore_begin(core->broker);
         HASH_ITER(hh, core->devices, device, next_device)
                 if (broker_restore_device(core->broker, &device->record) < 0)
                         store_device_drop(core, device->record.id);
@@ -523,6 +530,7 @@ void core_read_records(Core *core)
 
                 assert_int_equal(broker_restore_lease(core->broker, &record), 0);
         }
+        broker_restore_end(core->broker);
 }
 
 Device *core_device(Core *core, const char *id, int group, const char *driver)

@@ -61,7 +61,13 @@ typedef struct Core {
         unsigned skip[_OP_MAX]; /* so many succeed before */
         StoredLease *leases;    /* uthash by record.id */
         StoredDevice *devices;  /* uthash by record.id */
-        bool record_failed;     /* a record was not written: store and broker may differ */
+        struct KeptFile {
+                char name[64]; /* "" = free */
+                int fd;
+        } kept[128]; /* with the service manager; it outlives the broker */
+        unsigned n_kept;
+        bool without_keeper;
+        bool record_failed; /* a record was not written: store and broker may differ */
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];
@@ -72,6 +78,14 @@ typedef struct Core {
         EndReason last_end;
         unsigned n_device_changes, n_lease_changes, n_tenant_changes;
 } Core;
+
+typedef struct KeptFile KeptFile;
+
+/* core-keep.c: BrokerStore's part of that name, and what a stop of the service does to its store. */
+void core_fd_keep(void *userdata, const char *name, int fd);
+void core_fd_forget(void *userdata, const char *name);
+int core_fd_take(void *userdata, const char *name, int *ret_fd);
+void core_forget_all(Core *core);
 
 /* For cmocka: *state is a Core with the tenants blue and red. The teardown checks that nothing is left open. */
 int core_setup(void **state);

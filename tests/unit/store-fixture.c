@@ -124,6 +124,8 @@ void store_sample(StoreSample *ret, size_t n_devices)
         ret->tenant.name = (char *)"blue; [x] = y";
         ret->holder =
                 (Holder){ .start_time = UINT64_MAX - 1, .base = { 3, UINT64_MAX }, .base_known = true };
+        strcpy(ret->holder.kept_as, "abcdef0123456789");
+        strcpy(ret->container.kept_as, "cafe00000001");
         strcpy(ret->container.name, "my [container]; = \n");
         ret->container.named = true;
         ret->lease = (Lease){
@@ -199,6 +201,8 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_true(record->base_known == (holder && holder->base_known));
         assert_true(record->base.soft == (holder ? holder->base.soft : 0));
         assert_true(record->base.hard == (holder ? holder->base.hard : 0));
+        assert_string_equal(record->process_kept_as, holder ? holder->kept_as : "");
+        assert_string_equal(record->container_kept_as, lease->container->kept_as);
         assert_true(record->since == lease->since);
         assert_int_equal(record->reset, lease->reset);
         assert_true(record->restore_driver == lease->restore_driver);

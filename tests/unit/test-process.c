@@ -59,6 +59,22 @@ static void test_facts_of_self(void **state)
         assert_int_equal(process_alive(pidfd), 1);
 }
 
+/* A pidfd knows its process, until that is reaped; and what is none is seen. */
+static void test_is(void **state)
+{
+        _cleanup_close_ int pidfd = -EBADF, other = memfd_create("other", MFD_CLOEXEC);
+        pid_t pid = start_child(&pidfd);
+
+        assert_int_equal(process_is(pid, pidfd), 1);
+        assert_int_equal(process_is(getpid(), pidfd), 0);
+        make_zombie(pid);
+        assert_int_equal(process_is(pid, pidfd), 1);
+        reap(pid);
+        assert_int_equal(process_is(pid, pidfd), -ESRCH);
+        assert_int_equal(process_is(pid, other), -EBADF);
+        assert_int_equal(process_is(pid, 9999), -EBADF);
+}
+
 /* A child of another uid is seen as that uid, and one whose effective uid differs as mixed. */
 static void test_facts_of_uids(void **state)
 {
@@ -218,9 +234,13 @@ static void test_thread(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_facts_of_self), cmocka_unit_test(test_facts_of_uids),
-                cmocka_unit_test(test_ended),         cmocka_unit_test(test_recycled),
-                cmocka_unit_test(test_memlock),       cmocka_unit_test(test_memlock_used),
+                cmocka_unit_test(test_is),
+                cmocka_unit_test(test_facts_of_self),
+                cmocka_unit_test(test_facts_of_uids),
+                cmocka_unit_test(test_ended),
+                cmocka_unit_test(test_recycled),
+                cmocka_unit_test(test_memlock),
+                cmocka_unit_test(test_memlock_used),
                 cmocka_unit_test(test_thread),
         };
 
