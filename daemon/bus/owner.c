@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Leases of lifetime `connection` over a restart of the broker. The record has the unique name of the connection, which a
+/* Over a restart of the broker: whose connection a lease of lifetime `connection` lasts as long as, and who hears of any
+ * lease without having called again. The record has the unique name of the connection, which a
  * bus gives to nobody else as long as it lives, and before it the id of the bus, which is another one for each of its
  * lives. Event loop only, before the first message is looked at. */
 
@@ -48,29 +49,40 @@ static int find_owner(Bus *bus, const Lease *lease, const char *id, Caller **ret
         return caller_get_by_name(bus, name + BUS_ID_LENGTH, ret, &refusal);
 }
 
+/* Whose connection is closed, the lease ends. -errno: that cannot be told. */
+static int find_lifeline(Bus *bus, Lease *lease, const char *id)
+{
+        Caller *caller;
+        int r = find_owner(bus, lease, id, &caller);
+
+        if (r == 0)
+                broker_lease_owned(lease, caller->id);
+        else if (r > 0 || r == -ENXIO)
+                broker_lease_end(bus->broker, lease, END_CONNECTION_CLOSED);
+        else
+                return r;
+        return 0;
+}
+
 int bus_find_owners(Bus *bus)
 {
         char id[SD_ID128_STRING_MAX];
-        Lease *next;
+        Lease *lease, *next;
+        Caller *caller;
         int r;
 
         r = bus_id(bus, id);
         if (r < 0)
                 return r;
-        for (Lease *lease = bus->broker->leases; lease; lease = next) {
-                Caller *caller;
-
+        for (lease = bus->broker->leases; lease && r >= 0; lease = next) {
                 next = lease->hh.next;
-                if (lease->state != LEASE_ACTIVE || lease->lifetime != LIFETIME_CONNECTION ||
-                    lease->owner != 0)
-                        continue;
-                r = find_owner(bus, lease, id, &caller);
-                if (r == 0)
-                        broker_lease_owned(lease, caller->id);
-                else if (r > 0 || r == -ENXIO)
-                        broker_lease_end(bus->broker, lease, END_CONNECTION_CLOSED);
-                else
-                        return r;
+                if (lease->state == LEASE_ACTIVE && lease->lifetime == LIFETIME_CONNECTION && lease->owner == 0)
+                        r = find_lifeline(bus, lease, id);
         }
-        return 0;
+        /* The others need theirs for signals only, for which no lease ends; and after those, where callers are limited. */
+        for (lease = bus->broker->leases; lease && r >= 0; lease = lease->hh.next)
+                if (lease->state == LEASE_ACTIVE && lease->owner == 0 &&
+                    find_owner(bus, lease, id, &caller) == 0)
+                        broker_lease_owned(lease, caller->id);
+        return r < 0 ? r : 0;
 }

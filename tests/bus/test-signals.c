@@ -233,6 +233,39 @@ static void test_ended(void **state)
         peer_end(&other);
 }
 
+static void hears_end_after_restart(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64];
+        Grant g;
+
+        listen_to_all(c->bus, &heard);
+        g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
+        CHECK(streq(g.error, ""));
+        catch_up(c->bus, &heard);
+        heard.text[0] = 0;
+        client_say(c, "held");
+        client_hear(c, word); /* it calls nothing from here on */
+        wait_for(c->bus, &heard, "Member=Ended");
+        wait_for(c->bus, &heard, "device-removed");
+}
+
+/* Proves: over a restart of the broker the one who asked for a lease is known by the record, and hears of its end without
+ * having called again. */
+static void test_ended_after_restart(void **state)
+{
+        Fixture *f = *state;
+        Peer holder = peer_start(f, UID_BLUE, hears_end_after_restart, NULL);
+        char word[64];
+
+        peer_hear(&holder, word);
+        assert_string_equal(broker_tell(f, "restart"), "ok");
+        assert_string_equal(broker_tell(f, "restart"), "ok");
+        (void)broker_tell(f, "remove " DEVICE_BLUE);
+        broker_await(f, "leases", "0");
+        peer_finish(&holder);
+}
+
 static void hears_device(Client *c, const void *arg)
 {
         static Heard heard;
@@ -298,6 +331,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_who_hears, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_shared_device, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_ended_after_restart, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_broadcast, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_ended, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_devices_come_and_go, fixture_setup, fixture_teardown),
