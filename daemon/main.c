@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/bus/bus.h"
+#include "daemon/crash.h"
 #include "daemon/host/machine.h"
 #include "daemon/host/sysfs.h"
 #include "daemon/journal.h"
@@ -101,8 +102,11 @@ static int start(Daemon *self)
                 r = machine_new(self->event, sandbox_apply_worker, &self->host);
         if (r >= 0)
                 r = store_new(folder ?: "/run/vfiobroker", &self->store);
-        if (r >= 0)
-                r = broker_new(self->host, &store_ops, self->store, policy, &self->broker);
+        if (r >= 0) {
+                machine_log_jobs(self->host, crash_log(&store_job_log), self->store);
+                crash_host(self->host);
+                r = broker_new(self->host, crash_store(&store_ops), self->store, policy, &self->broker);
+        }
         if (r >= 0)
                 r = broker_observe(self->broker, &journal_observer, NULL);
         if (r >= 0)

@@ -170,6 +170,9 @@ int admin_check_idle(const Device *device, Refusal *refusal)
                 return refuse(refusal, RESULT_DEVICE_TAKEN,
                               "Device %s is held by lease %s of tenant %s (%s).", id, device->lease->id,
                               device->lease->tenant->name, device_state_to_string(device->state));
+        if (device->old_job)
+                return refuse(refusal, RESULT_DEVICE_TAKEN, "Device %s is busy: %s.", id,
+                              device->state_reason);
         if (device->admin_job)
                 return refuse(refusal, RESULT_DEVICE_TAKEN,
                               "Another request of an administrator works on device %s.", id);

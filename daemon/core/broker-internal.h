@@ -86,6 +86,9 @@ bool lease_reissues(const Lease *lease, const Device *device);
 /* reclaim.c: starts the reclaim of what is not settled; frees the lease where nothing is left to do. */
 void lease_reclaim(Lease *lease);
 
+/* Starts the reclaims that nothing else will: after a restart, and after the end of what they waited for. */
+void broker_reclaim_idle(Broker *broker);
+
 /* Tries those again for which there was no timer, where it is time. Whatever comes from the loop calls it when it is done:
  * it may free any lease that is RECLAIMING. */
 void broker_retry_stranded(Broker *broker);

@@ -8,6 +8,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/old-job.h"
 #include "daemon/core/wait.h"
 
 int broker_new(Host *host, const BrokerStore *store, void *store_userdata, Policy *policy, Broker **ret)
@@ -41,6 +42,7 @@ Broker *broker_free(Broker *broker)
         broker->n_observers = 0;
         broker->store = NULL; /* what it has is for the next life */
         broker_disown_admin_jobs(broker);
+        old_jobs_free(broker);
         waiters_free(broker);
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);

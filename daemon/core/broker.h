@@ -116,6 +116,8 @@ typedef struct BrokerStore {
         void (*lease_drop)(void *userdata, const char *id);
         int (*device_put)(void *userdata, const Device *device); /* quarantine and the driver before */
         void (*device_drop)(void *userdata, const char *id);
+        /* A worker of an earlier life has ended (core/old-job.h). May be NULL. */
+        void (*job_drop)(void *userdata, pid_t pid);
 
         /* Files that stay open over a restart, with whoever starts the daemon anew (core/keep.h). All four may be NULL, and
          * do nothing where there is nobody to keep them. `fd` is borrowed. */
@@ -176,6 +178,18 @@ typedef struct DeviceRecord {
         char reason[REASON_MAX];
 } DeviceRecord;
 
+/* A worker that had begun and not ended when the daemon did. */
+typedef struct JobRecord {
+        pid_t pid;
+        uint64_t start_time;
+        JobKind kind;
+        struct {
+                char id[DEVICE_ID_MAX];
+                char mdev_parent[DEVICE_ID_MAX], mdev_type[MDEV_TYPE_MAX]; /* MAKE; else "" */
+        } devices[JOB_DEVICES_MAX];
+        size_t n_devices;
+} JobRecord;
+
 /* What the refusals of some uids have come to, so that who is refused without end does not fill the journal. */
 #define REFUSAL_ROWS          64
 #define REFUSAL_BURST         5 /* events of a row in an interval; the rest is counted, and told with the next one */
@@ -204,6 +218,7 @@ struct Broker {
         Container *containers;       /* uthash by key */
         Holder *holders;             /* utlist */
         struct AdminJob *admin_jobs; /* utlist */
+        struct OldJob *old_jobs;     /* utlist */
         struct Waiter *waiters;      /* utlist, in the order of their coming */
         HostTimer *waiters_timer;    /* where some are to be woken */
         unsigned n_waiters;
@@ -237,8 +252,9 @@ void broker_check_divided(const Broker *broker, PolicyErrors *errors);
 int broker_device_update(Broker *broker, DeviceInfo *info);
 void broker_device_remove(Broker *broker, const char *id);
 
-/* --- restart: after the inventory is complete. -ENODEV and -EEXIST: the record says nothing any more; any other error:
+/* --- restart: after the inventory is complete, first workers, then devices, then leases. -ENODEV and -EEXIST: the record says nothing any more; any other error:
  * it still does, and could not be followed --- */
+int broker_restore_job(Broker *broker, const JobRecord *record); /* -ENODEV: it has ended */
 int broker_restore_device(Broker *broker, const DeviceRecord *record);
 int broker_restore_lease(Broker *broker, const LeaseRecord *record);
 /* Around all of them: no reclaim begins before the last is read, since leases may share what one of them lets go of. */

@@ -33,7 +33,8 @@ struct Device {
         Lease *lease;         /* borrowed; the lease that holds it or reclaims it */
         bool proven;          /* since the last lease ended no open file of it can be left */
         bool clean;           /* and it was reset since, with success */
-        bool admin_job;       /* a job of an administrator works on it */
+        bool admin_job;       /* a job works on it that is no lease's: an administrator's, mostly */
+        bool old_job;         /* that job is of an earlier life of the daemon (core/old-job.h) */
         bool was_quarantined; /* before that job */
         bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
 

@@ -227,6 +227,13 @@ typedef void (*JobSlow)(void *userdata, uint64_t age_usec);
 #define JOB_SLOW_USEC     (10 * USEC_PER_SEC)
 #define RECLAIM_SLOW_USEC (1 * USEC_PER_SEC)
 
+/* Who remembers which workers there are, for a daemon that is started while one still works (core/old-job.h). put()
+ * returns 0 or -errno, before the worker has begun; it does not begin then. */
+typedef struct JobLog {
+        int (*put)(void *userdata, pid_t pid, uint64_t start_time, const Job *job);
+        void (*drop)(void *userdata, pid_t pid);
+} JobLog;
+
 typedef struct HostJob HostJob;
 typedef struct HostTimer HostTimer;
 typedef struct HostWatch HostWatch;

@@ -8,6 +8,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/old-job.h"
 
 /* Between two trials of a device that is still open: a dead VMM's last references go within milliseconds, a dup held
  * on purpose may stay for days. */
@@ -169,6 +170,17 @@ void broker_retry_stranded(Broker *broker)
         }
 }
 
+void broker_reclaim_idle(Broker *broker)
+{
+        Lease *next;
+
+        for (Lease *lease = broker->leases; lease; lease = next) {
+                next = lease->hh.next;
+                if (lease->state == LEASE_RECLAIMING && !lease->job && !lease->retry && lease->stranded == 0)
+                        lease_reclaim(lease);
+        }
+}
+
 static void retry_later(Lease *lease)
 {
         Host *host = lease->broker->host;
@@ -262,7 +274,7 @@ void lease_reclaim(Lease *lease)
         Job job;
         int r;
 
-        if (broker->restoring)
+        if (broker->restoring || old_job_has(lease))
                 return;
         lease->opened = NULL;
         job_init(&job, JOB_RECLAIM);

@@ -157,6 +157,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 if (!device || device->lease != lease)
                         continue;
                 linger_stop(broker, device);
+                device->admin_job = false; /* it is the lease that an old worker is waited for with now */
                 device->proven = false;
                 device->clean = false;
                 device->made |= record->devices[i].made;
@@ -200,12 +201,6 @@ void broker_restore_begin(Broker *broker)
 
 void broker_restore_end(Broker *broker)
 {
-        Lease *next;
-
         broker->restoring = false;
-        for (Lease *lease = broker->leases; lease; lease = next) {
-                next = lease->hh.next;
-                if (lease->state == LEASE_RECLAIMING && !lease->job && !lease->retry && lease->stranded == 0)
-                        lease_reclaim(lease);
-        }
+        broker_reclaim_idle(broker);
 }

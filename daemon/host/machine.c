@@ -304,6 +304,11 @@ static const HostOps machine_ops = {
         .group_check = machine_group_check,
 };
 
+void machine_log_jobs(Host *host, const JobLog *log, void *userdata)
+{
+        workers_log(((Machine *)host)->workers, log, userdata);
+}
+
 int machine_new(sd_event *event, int (*confine)(void), Host **ret)
 {
         Machine *machine = calloc(1, sizeof(*machine));

@@ -67,7 +67,7 @@ static FILE *open_proc(pid_t pid, const char *name)
 }
 
 /* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, a ")" too. */
-static int read_start_time(pid_t pid, uint64_t *ret)
+int process_start_time(pid_t pid, uint64_t *ret)
 {
         _cleanup_(fclosep) FILE *file = open_proc(pid, "stat");
         char line[1024];
@@ -119,7 +119,7 @@ int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret)
         }
         if (!have_uids || !have_caps)
                 return -ESRCH; /* it went while it was read */
-        r = read_start_time(pid, &facts.start_time);
+        r = process_start_time(pid, &facts.start_time);
         if (r < 0)
                 return r;
         r = still_alive(pidfd);

@@ -14,6 +14,7 @@
 
 #include "daemon/host/job.h"
 #include "daemon/host/module.h"
+#include "daemon/host/process.h"
 #include "daemon/host/worker.h"
 
 #define FDS_MAX (2 * JOB_DEVICES_MAX)
@@ -21,6 +22,8 @@
 struct Workers {
         sd_event *event;
         int (*confine)(void);
+        const JobLog *log; /* or NULL */
+        void *log_userdata;
         unsigned n_jobs;
         HostJob *jobs;
 };
@@ -200,15 +203,18 @@ static HostJob *job_free(HostJob *job)
 static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
         HostJob *job = userdata;
+        const Workers *workers = job->workers;
         JobResult *result = job->result;
         int r;
 
+        if (workers->log)
+                workers->log->drop(workers->log_userdata, job->pid);
         job_result_init(result, job->request.n_devices);
         r = receive_result(job);
         if (r < 0) {
                 job_result_close(result);
                 job_result_init(result, job->request.n_devices);
-                result->error = r == -ENODATA || r == -EAGAIN ? EIO : -r;
+                result->error = r == -ENODATA || r == -EAGAIN || r == -ECONNRESET ? EIO : -r;
                 if (info->si_code == CLD_EXITED)
                         (void)snprintf(result->text, sizeof(result->text),
                                        "the worker exited with status %d", info->si_status);
@@ -271,6 +277,7 @@ static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int
 {
         JobResult result;
         sigset_t none;
+        char word;
 
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
@@ -286,6 +293,8 @@ static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int
         (void)prctl(PR_SET_NAME, "vfiobroker-work");
         if (workers->confine && workers->confine() < 0)
                 _exit(EXIT_FAILURE);
+        if (recv(3, &word, 1, 0) != 1)
+                _exit(EXIT_FAILURE); /* it is on no record, or the daemon has ended */
 
         job_result_init(&result, job->n_devices);
         job_run(job, &result);
@@ -315,6 +324,31 @@ Workers *workers_free(Workers *workers)
         return NULL;
 }
 
+void workers_log(Workers *workers, const JobLog *log, void *userdata)
+{
+        workers->log = log;
+        workers->log_userdata = userdata;
+}
+
+/* Record, then act: on its word the worker begins. */
+static int begin(const HostJob *job)
+{
+        const Workers *workers = job->workers;
+        uint64_t start_time;
+        int r = 0;
+
+        if (workers->log) {
+                r = process_start_time(job->pid, &start_time);
+                if (r >= 0)
+                        r = workers->log->put(workers->log_userdata, job->pid, start_time, &job->request);
+        }
+        if (r >= 0 && send(job->socket, "", 1, MSG_NOSIGNAL) < 0)
+                r = -errno;
+        if (r < 0 && workers->log)
+                workers->log->drop(workers->log_userdata, job->pid);
+        return r;
+}
+
 /* Forks the worker. -errno: nobody works. */
 static int launch(HostJob *job)
 {
@@ -340,14 +374,18 @@ static int launch(HostJob *job)
         if (r >= 0)
                 r = sd_event_source_set_priority(job->child, SD_EVENT_PRIORITY_IMPORTANT);
         if (r < 0) {
-                /* It may have begun: nobody will hear of it, and the device's next proof finds what it left. By pidfd:
-                 * the daemon's filter has no kill(). */
+                /* It has not begun. By pidfd: the daemon's filter has no kill(). */
                 _cleanup_close_ int pidfd = pidfd_open(job->pid, 0);
 
                 if (pidfd >= 0)
                         (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
                 (void)waitpid(job->pid, NULL, WNOHANG);
+                return r;
         }
+        r = begin(job);
+        if (r < 0)
+                /* It is killed and reaped with its source; it has done nothing yet that a signal would have to wait for. */
+                (void)sd_event_source_set_child_process_own(job->child, true);
         return r;
 }
 

@@ -18,6 +18,8 @@ typedef struct Workers Workers;
 
 /* `confine` is called in each worker before its job and must narrow it down or fail; NULL in tests. */
 int workers_new(sd_event *event, int (*confine)(void), Workers **ret);
+/* From now on each worker is recorded before it begins, until it has ended. */
+void workers_log(Workers *workers, const JobLog *log, void *userdata);
 Workers *workers_free(Workers *workers); /* disowns what still runs */
 
 int workers_start(Workers *workers, const Job *job, JobDone done, JobSlow slow, void *userdata,

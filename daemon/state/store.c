@@ -23,6 +23,7 @@
 struct Store {
         int leases; /* folders */
         int devices;
+        int jobs;
         char *folder;
         FdStore *fds;
         char boot[SD_ID128_STRING_MAX];
@@ -248,6 +249,61 @@ static void store_device_drop(void *userdata, const char *id)
         drop_file(((Store *)userdata)->devices, id);
 }
 
+static void job_id(pid_t pid, char ret[static 16])
+{
+        (void)snprintf(ret, 16, "%d", (int)pid);
+}
+
+typedef struct JobToWrite {
+        pid_t pid;
+        uint64_t start_time;
+        const Job *job;
+} JobToWrite;
+
+static int write_job(FILE *file, const void *object)
+{
+        const JobToWrite *wanted = object;
+        const Job *job = wanted->job;
+
+        put_number(file, "pid", (uint64_t)wanted->pid);
+        put_number(file, "start-time", wanted->start_time);
+        put_number(file, "kind", job->kind);
+        put_number(file, "devices", job->n_devices);
+        for (size_t i = 0; i < job->n_devices; i++) {
+                int r;
+
+                (void)fprintf(file, "\n[device.%zu]\n", i);
+                r = put_string(file, "id", job->devices[i].id);
+                if (r >= 0)
+                        r = put_string(file, "mdev-parent", job->devices[i].mdev_parent);
+                if (r >= 0)
+                        r = put_string(file, "mdev-type", job->devices[i].mdev_type);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int store_job_put(void *userdata, pid_t pid, uint64_t start_time, const Job *job)
+{
+        const JobToWrite wanted = { pid, start_time, job };
+        Store *store = userdata;
+        char id[16];
+
+        job_id(pid, id);
+        return put_file(store, store->jobs, id, write_job, &wanted);
+}
+
+static void store_job_drop(void *userdata, pid_t pid)
+{
+        char id[16];
+
+        job_id(pid, id);
+        drop_file(((Store *)userdata)->jobs, id);
+}
+
+const JobLog store_job_log = { .put = store_job_put, .drop = store_job_drop };
+
 static void store_fd_keep(void *userdata, const char *name, int fd)
 {
         fdstore_keep(((Store *)userdata)->fds, name, fd);
@@ -273,6 +329,7 @@ const BrokerStore store_ops = {
         .lease_drop = store_lease_drop,
         .device_put = store_device_put,
         .device_drop = store_device_drop,
+        .job_drop = store_job_drop,
         .fd_keep = store_fd_keep,
         .fd_forget = store_fd_forget,
         .fd_take = store_fd_take,
@@ -467,6 +524,32 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         return r;
 }
 
+static int read_job(const dictionary *record, JobRecord *ret)
+{
+        JobRecord job = {};
+        uint64_t n;
+        int r = 0;
+
+        job.pid = (pid_t)get_number(record, "record", "pid", INT_MAX, &r);
+        job.start_time = get_number(record, "record", "start-time", UINT64_MAX, &r);
+        job.kind = (JobKind)get_number(record, "record", "kind", _JOB_KIND_MAX - 1, &r);
+        n = get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                char section[32];
+
+                (void)snprintf(section, sizeof(section), "device.%u", i);
+                get_string(record, section, "id", job.devices[i].id, sizeof(job.devices[i].id), &r);
+                get_string(record, section, "mdev-parent", job.devices[i].mdev_parent,
+                           sizeof(job.devices[i].mdev_parent), &r);
+                get_string(record, section, "mdev-type", job.devices[i].mdev_type,
+                           sizeof(job.devices[i].mdev_type), &r);
+                job.n_devices++;
+        }
+        if (r >= 0)
+                *ret = job;
+        return r;
+}
+
 /* A record under another's name would never be dropped, and come back at each start. */
 static int check_name(const char *id, const char *file)
 {
@@ -498,6 +581,20 @@ static int restore_lease(Broker *broker, const dictionary *record, const char *f
                 return r < 0 ? r : 0;
         r = broker_restore_lease(broker, &lease);
         return r < 0 ? r : 1;
+}
+
+static int restore_job(Broker *broker, const dictionary *record, const char *file, unsigned pass)
+{
+        JobRecord job;
+        char id[16];
+        int r;
+
+        r = read_job(record, &job);
+        if (r >= 0) {
+                job_id(job.pid, id);
+                r = check_name(id, file);
+        }
+        return r < 0 ? r : broker_restore_job(broker, &job);
 }
 
 static int restore_device(Broker *broker, const dictionary *record, const char *file, unsigned pass)
@@ -633,7 +730,9 @@ int store_load(Store *store, Broker *broker)
         broker_restore_begin(broker);
 
         iniparser_set_error_callback(silent);
-        r = load_folder(store, broker, store->devices, "devices", restore_device, 0);
+        r = load_folder(store, broker, store->jobs, "jobs", restore_job, 0);
+        if (r >= 0)
+                r = load_folder(store, broker, store->devices, "devices", restore_device, 0);
         for (unsigned pass = 0; pass < 3 && r >= 0; pass++) {
                 r = load_folder(store, broker, store->leases, "leases", restore_lease, pass);
                 loaded += r > 0 ? r : 0;
@@ -673,7 +772,7 @@ int store_new(const char *folder, Store **ret)
 
         if (!store)
                 return -ENOMEM;
-        store->leases = store->devices = -EBADF;
+        store->leases = store->devices = store->jobs = -EBADF;
         store->folder = strdup(folder);
         if (!store->folder)
                 return -ENOMEM;
@@ -689,6 +788,9 @@ int store_new(const char *folder, Store **ret)
         store->devices = open_folder(folder, "devices");
         if (store->devices < 0)
                 return store->devices;
+        store->jobs = open_folder(folder, "jobs");
+        if (store->jobs < 0)
+                return store->jobs;
         r = fdstore_new(&store->fds);
         if (r < 0)
                 return r;
@@ -702,6 +804,7 @@ Store *store_free(Store *store)
                 return NULL;
         store->leases = safe_close(store->leases);
         store->devices = safe_close(store->devices);
+        store->jobs = safe_close(store->jobs);
         fdstore_free(store->fds);
         free(store->folder);
         free(store);

@@ -3,6 +3,7 @@
 /* What is always true of a broker: the sums are those of its leases, each device has one owner and the state that goes
  * with it, nothing works for nobody, and the records say what the tables say. */
 
+#include "daemon/core/old-job.h"
 #include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
@@ -72,7 +73,9 @@ static void check_device(Core *core, const Device *device)
                 assert_true(device->admin_job != (lease && lease->state == LEASE_OPENING));
                 break;
         case DEVICE_LEASED: assert_true(lease && lease->state == LEASE_ACTIVE); break;
-        case DEVICE_RECLAIMING: assert_true(lease && lease->state == LEASE_RECLAIMING); break;
+        case DEVICE_RECLAIMING:
+                assert_true(device->old_job || (lease && lease->state == LEASE_RECLAIMING));
+                break;
         case DEVICE_QUARANTINED:
                 assert_null(lease);
                 if (!core->record_failed)
@@ -126,7 +129,7 @@ static void check_container(Core *core, const Container *container)
                 assert_string_equal(lease->tenant->name, container->tenant);
                 assert_true(container->named || streq(container->name, lease->id) || n > 1 ||
                             lease->state == LEASE_RECLAIMING || lease->target);
-                waiting += lease->retry || lease->stranded > 0 ||
+                waiting += lease->retry || lease->stranded > 0 || old_job_has(lease) ||
                            (lease->state == LEASE_RECLAIMING && lease->job);
                 opening += lease->state == LEASE_OPENING || lease->reissue;
         }
@@ -189,7 +192,8 @@ static void check_lease(Core *core, const Lease *lease)
                 assert_null(lease->holder);
                 assert_null(lease->watch);
                 assert_false(lease->memlock_raised);
-                assert_int_equal((lease->job != NULL) + (lease->retry != NULL) + (lease->stranded > 0), 1);
+                assert_int_equal((lease->job != NULL) + (lease->retry != NULL) + (lease->stranded > 0),
+                                 !old_job_has(lease));
                 break;
         case LEASE_REVOKING:
         case _LEASE_STATE_MAX: fail();
@@ -264,12 +268,13 @@ void core_check(Core *core)
         int devices = 0, groups = 0, tenants = 0, containers = 0;
         uint64_t memlock = 0;
         const AdminJob *admin;
+        const OldJob *old;
         int admin_jobs = 0;
         Holder *holder;
 
         for (Device *device = broker->devices; device; device = device->hh.next, devices++) {
                 check_device(core, device);
-                admin_jobs += device->admin_job;
+                admin_jobs += device->admin_job && !device->old_job;
                 lingers += device->kept_timer != NULL;
         }
         DL_FOREACH(broker->admin_jobs, admin) {
@@ -278,6 +283,8 @@ void core_check(Core *core)
                 timers += admin->settle != NULL;
         }
         assert_int_equal(admin_jobs, 0);
+        DL_FOREACH(broker->old_jobs, old)
+                watches++;
         for (Group *group = broker->groups; group; group = group->hh.next, groups++)
                 check_group(group);
         for (Tenant *tenant = broker->tenants; tenant; tenant = tenant->hh.next, tenants++) {

@@ -206,6 +206,7 @@ static const BrokerStore store = {
         .lease_drop = store_lease_drop,
         .device_put = store_device_put,
         .device_drop = store_device_drop,
+        .job_drop = core_job_drop,
         .fd_keep = core_fd_keep,
         .fd_forget = core_fd_forget,
         .fd_take = core_fd_take,

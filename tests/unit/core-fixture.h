@@ -67,6 +67,7 @@ typedef struct Core {
         } kept[128]; /* with the service manager; it outlives the broker */
         unsigned n_kept;
         bool without_keeper;
+        pid_t dropped_job; /* of the last job_drop() */
         bool record_failed; /* a record was not written: store and broker may differ */
 
         unsigned events[_EVENT_MAX];
@@ -85,6 +86,7 @@ typedef struct KeptFile KeptFile;
 void core_fd_keep(void *userdata, const char *name, int fd);
 void core_fd_forget(void *userdata, const char *name);
 int core_fd_take(void *userdata, const char *name, int *ret_fd);
+void core_job_drop(void *userdata, pid_t pid);
 void core_forget_all(Core *core);
 
 /* For cmocka: *state is a Core with the tenants blue and red. The teardown checks that nothing is left open. */

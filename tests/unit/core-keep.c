@@ -58,6 +58,11 @@ int core_fd_take(void *userdata, const char *name, int *ret_fd)
         return 0;
 }
 
+void core_job_drop(void *userdata, pid_t pid)
+{
+        ((Core *)userdata)->dropped_job = pid;
+}
+
 void core_forget_all(Core *core)
 {
         for (size_t i = 0; i < ELEMENTSOF(core->kept); i++)
