@@ -5,20 +5,16 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <iniparser/iniparser.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-id128.h>
 
 #include "daemon/state/fdstore.h"
+#include "daemon/state/record.h"
 #include "daemon/state/store.h"
 
 #define FORMAT_VERSION "1"
-#define NAME_SIZE      (NAME_MAX - 5) /* with its NUL; a dot and ".new" come around it */
-#define VALUE_MAX      900            /* encoded; iniparser reads lines of 1024 bytes */
 
 struct Store {
         int leases; /* folders */
@@ -34,50 +30,16 @@ static int silent(const char *format, ...)
         return 0;
 }
 
-/* A file name out of an id: path separators and dots are encoded. */
-static int encode_name(const char *id, char ret[static NAME_SIZE])
-{
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = sd_bus_path_encode("/", id, &path);
-        if (r < 0)
-                return r;
-        if (strlen(path + 1) >= NAME_SIZE)
-                return -ENAMETOOLONG;
-        strcpy(ret, path + 1);
-        return 0;
-}
-
-static int put_string(FILE *file, const char *key, const char *value)
-{
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = sd_bus_path_encode("/", value, &path);
-        if (r < 0)
-                return r;
-        if (strlen(path) > VALUE_MAX)
-                return -E2BIG;
-        (void)fprintf(file, "%s = %s\n", key, path + 1);
-        return 0;
-}
-
-static void put_number(FILE *file, const char *key, uint64_t value)
-{
-        (void)fprintf(file, "%s = %" PRIu64 "\n", key, value);
-}
-
 typedef int (*WriteRecord)(FILE *file, const void *object);
 typedef int (*RestoreRecord)(Broker *broker, const dictionary *record, const char *file, unsigned pass);
 
 static int put_file(Store *store, int folder, const char *id, WriteRecord write_record, const void *object)
 {
         _cleanup_(fclosep) FILE *file = NULL;
-        char name[NAME_SIZE], temporary[NAME_SIZE + 8];
+        char name[RECORD_NAME_SIZE], temporary[RECORD_NAME_SIZE + 8];
         int fd, r;
 
-        r = encode_name(id, name);
+        r = record_encode_name(id, name);
         if (r < 0)
                 return r;
         (void)snprintf(temporary, sizeof(temporary), ".%s.new", name);
@@ -107,9 +69,9 @@ static int put_file(Store *store, int folder, const char *id, WriteRecord write_
 
 static void drop_file(int folder, const char *id)
 {
-        char name[NAME_SIZE];
+        char name[RECORD_NAME_SIZE];
 
-        if (encode_name(id, name) >= 0)
+        if (record_encode_name(id, name) >= 0)
                 (void)unlinkat(folder, name, 0);
 }
 
@@ -119,19 +81,19 @@ static int put_caller(FILE *file, const Lease *lease)
         const LeaseCaller *caller = &lease->caller;
         int r;
 
-        put_number(file, "on-behalf", lease->on_behalf);
-        put_number(file, "ipc-lock", lease->ipc_lock);
+        record_put_number(file, "on-behalf", lease->on_behalf);
+        record_put_number(file, "ipc-lock", lease->ipc_lock);
         if (!caller->known)
                 return 0;
-        put_number(file, "caller-uid", caller->uid);
+        record_put_number(file, "caller-uid", caller->uid);
         (void)fputs("caller-gids = \"", file);
         for (size_t i = 0; i < caller->n_gids; i++)
                 (void)fprintf(file, "%u ", (unsigned)caller->gids[i]);
         (void)fputs("\"\n", file);
-        r = put_string(file, "caller-slice", caller->slice);
+        r = record_put_string(file, "caller-slice", caller->slice);
         if (r >= 0)
-                r = put_string(file, "caller-machine", caller->machine);
-        return r < 0 ? r : put_string(file, "caller-label", caller->label);
+                r = record_put_string(file, "caller-machine", caller->machine);
+        return r < 0 ? r : record_put_string(file, "caller-label", caller->label);
 }
 
 static int write_lease(FILE *file, const void *object)
@@ -141,15 +103,15 @@ static int write_lease(FILE *file, const void *object)
         unsigned n = 0;
         int r;
 
-        r = put_string(file, "id", lease->id);
+        r = record_put_string(file, "id", lease->id);
         if (r >= 0)
-                r = put_string(file, "tenant", lease->tenant->name);
+                r = record_put_string(file, "tenant", lease->tenant->name);
         if (r >= 0)
-                r = put_string(file, "label", lease->label);
+                r = record_put_string(file, "label", lease->label);
         if (r >= 0)
-                r = put_string(file, "owner", lease->owner_name);
+                r = record_put_string(file, "owner", lease->owner_name);
         if (r >= 0)
-                r = put_string(file, "unit", lease->unit);
+                r = record_put_string(file, "unit", lease->unit);
         if (r < 0)
                 return r;
         r = put_caller(file, lease);
@@ -157,31 +119,31 @@ static int write_lease(FILE *file, const void *object)
                 return r;
         (void)fprintf(file, "state = %s\nlifetime = %s\n", lease_state_to_string(lease->state),
                       lease_lifetime_to_string(lease->lifetime));
-        put_number(file, "backend", lease->backend);
-        put_number(file, "pid", (uint64_t)lease->pid);
-        put_number(file, "uid", lease->uid);
-        put_number(file, "start-time", holder ? holder->start_time : 0);
-        put_number(file, "memlock", lease->memlock);
-        put_number(file, "slack", lease->slack);
-        put_number(file, "base-known", holder && holder->base_known);
-        put_number(file, "base-soft", holder ? holder->base.soft : 0);
-        put_number(file, "base-hard", holder ? holder->base.hard : 0);
-        r = put_string(file, "process-kept-as", holder ? holder->kept_as : "");
+        record_put_number(file, "backend", lease->backend);
+        record_put_number(file, "pid", (uint64_t)lease->pid);
+        record_put_number(file, "uid", lease->uid);
+        record_put_number(file, "start-time", holder ? holder->start_time : 0);
+        record_put_number(file, "memlock", lease->memlock);
+        record_put_number(file, "slack", lease->slack);
+        record_put_number(file, "base-known", holder && holder->base_known);
+        record_put_number(file, "base-soft", holder ? holder->base.soft : 0);
+        record_put_number(file, "base-hard", holder ? holder->base.hard : 0);
+        r = record_put_string(file, "process-kept-as", holder ? holder->kept_as : "");
         if (r < 0)
                 return r;
-        put_number(file, "since", lease->since);
-        put_number(file, "reset", lease->reset);
-        put_number(file, "restore-driver", lease->restore_driver);
-        r = put_string(file, "container", lease->container->name);
+        record_put_number(file, "since", lease->since);
+        record_put_number(file, "reset", lease->reset);
+        record_put_number(file, "restore-driver", lease->restore_driver);
+        r = record_put_string(file, "container", lease->container->name);
         if (r < 0)
                 return r;
-        put_number(file, "container-named", lease->container->named);
-        r = put_string(file, "container-kept-as", lease->container->kept_as);
+        record_put_number(file, "container-named", lease->container->named);
+        r = record_put_string(file, "container-kept-as", lease->container->kept_as);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < lease->n_devices; i++)
                 n += !lease->settled[i];
-        put_number(file, "devices", n);
+        record_put_number(file, "devices", n);
         n = 0;
         for (size_t i = 0; i < lease->n_devices; i++) {
                 const Device *device = lease->devices[i];
@@ -189,16 +151,16 @@ static int write_lease(FILE *file, const void *object)
                 if (lease->settled[i])
                         continue;
                 (void)fprintf(file, "\n[device.%u]\n", n++);
-                r = put_string(file, "id", device->info.id);
+                r = record_put_string(file, "id", device->info.id);
                 if (r >= 0)
-                        r = put_string(file, "prior-driver", device->prior_driver);
+                        r = record_put_string(file, "prior-driver", device->prior_driver);
                 if (r >= 0)
-                        r = put_string(file, "prior-override", device->prior_override);
+                        r = record_put_string(file, "prior-override", device->prior_override);
                 if (r < 0)
                         return r;
-                put_number(file, "prior-known", device->prior_known);
-                put_number(file, "took", lease->took[i]);
-                put_number(file, "made", device->made);
+                record_put_number(file, "prior-known", device->prior_known);
+                record_put_number(file, "took", lease->took[i]);
+                record_put_number(file, "made", device->made);
         }
         return 0;
 }
@@ -208,21 +170,21 @@ static int write_device(FILE *file, const void *object)
         const Device *device = object;
         int r;
 
-        r = put_string(file, "id", device->info.id);
+        r = record_put_string(file, "id", device->info.id);
         if (r >= 0)
-                r = put_string(file, "prior-driver", device->prior_driver);
+                r = record_put_string(file, "prior-driver", device->prior_driver);
         if (r >= 0)
-                r = put_string(file, "prior-override", device->prior_override);
+                r = record_put_string(file, "prior-override", device->prior_override);
         if (r >= 0)
-                r = put_string(file, "reason", device->state_reason);
+                r = record_put_string(file, "reason", device->state_reason);
         if (r < 0)
                 return r;
-        put_number(file, "prior-known", device->prior_known);
-        put_number(file, "quarantined", device->state == DEVICE_QUARANTINED);
-        put_number(file, "made", device->made);
-        put_number(file, "kept-until", device->kept_until);
-        r = put_string(file, "kept-for", device->kept_for);
-        return r < 0 ? r : put_string(file, "only-for", device->only_for);
+        record_put_number(file, "prior-known", device->prior_known);
+        record_put_number(file, "quarantined", device->state == DEVICE_QUARANTINED);
+        record_put_number(file, "made", device->made);
+        record_put_number(file, "kept-until", device->kept_until);
+        r = record_put_string(file, "kept-for", device->kept_for);
+        return r < 0 ? r : record_put_string(file, "only-for", device->only_for);
 }
 
 static int store_lease_put(void *userdata, const Lease *lease)
@@ -265,19 +227,19 @@ static int write_job(FILE *file, const void *object)
         const JobToWrite *wanted = object;
         const Job *job = wanted->job;
 
-        put_number(file, "pid", (uint64_t)wanted->pid);
-        put_number(file, "start-time", wanted->start_time);
-        put_number(file, "kind", job->kind);
-        put_number(file, "devices", job->n_devices);
+        record_put_number(file, "pid", (uint64_t)wanted->pid);
+        record_put_number(file, "start-time", wanted->start_time);
+        record_put_number(file, "kind", job->kind);
+        record_put_number(file, "devices", job->n_devices);
         for (size_t i = 0; i < job->n_devices; i++) {
                 int r;
 
                 (void)fprintf(file, "\n[device.%zu]\n", i);
-                r = put_string(file, "id", job->devices[i].id);
+                r = record_put_string(file, "id", job->devices[i].id);
                 if (r >= 0)
-                        r = put_string(file, "mdev-parent", job->devices[i].mdev_parent);
+                        r = record_put_string(file, "mdev-parent", job->devices[i].mdev_parent);
                 if (r >= 0)
-                        r = put_string(file, "mdev-type", job->devices[i].mdev_type);
+                        r = record_put_string(file, "mdev-type", job->devices[i].mdev_type);
                 if (r < 0)
                         return r;
         }
@@ -338,69 +300,6 @@ const BrokerStore store_ops = {
 
 /* --- reading ------------------------------------------------------------------------------------------------- */
 
-/* Each reader keeps the first error in *r and does nothing once there is one. */
-static const char *get_raw(const dictionary *record, const char *section, const char *key, int *r)
-{
-        const char *value;
-        char name[128];
-
-        (void)snprintf(name, sizeof(name), "%s:%s", section, key);
-        value = *r < 0 ? NULL : iniparser_getstring(record, name, NULL);
-        if (!value && *r >= 0)
-                *r = -EBADMSG;
-        return value;
-}
-
-static void get_string(const dictionary *record, const char *section, const char *key, char *ret,
-                       size_t size, int *r)
-{
-        const char *value = get_raw(record, section, key, r);
-        _cleanup_free_ char *path = NULL, *decoded = NULL;
-        int k;
-
-        if (!value)
-                return;
-        if (asprintf(&path, "/%s", value) < 0) {
-                *r = -ENOMEM;
-                return;
-        }
-        k = sd_bus_path_decode(path, "/", &decoded);
-        if (k <= 0 || strlen(decoded) >= size) {
-                *r = k < 0 ? k : -EBADMSG;
-                return;
-        }
-        strcpy(ret, decoded);
-}
-
-/* A key that came with a later version of the daemon: where the record has none, "". */
-static void get_string_since(const dictionary *record, const char *section, const char *key, char *ret,
-                             size_t size, int *r)
-{
-        char name[128];
-
-        (void)snprintf(name, sizeof(name), "%s:%s", section, key);
-        if (*r >= 0 && !iniparser_find_entry(record, name))
-                ret[0] = 0;
-        else
-                get_string(record, section, key, ret, size, r);
-}
-
-static uint64_t get_number(const dictionary *record, const char *section, const char *key, uint64_t max,
-                           int *r)
-{
-        const char *value = get_raw(record, section, key, r);
-        unsigned long long n;
-        char *end;
-
-        if (!value)
-                return 0;
-        errno = 0;
-        n = strtoull(value, &end, 10);
-        if (errno != 0 || end == value || *end || n > max || value[0] == '-')
-                *r = -EBADMSG;
-        return n;
-}
-
 static bool has_key(const dictionary *record, const char *name)
 {
         return iniparser_find_entry(record, name) == 1;
@@ -408,7 +307,7 @@ static bool has_key(const dictionary *record, const char *name)
 
 static void get_gids(const dictionary *record, LeaseCaller *ret, int *r)
 {
-        const char *value = get_raw(record, "record", "caller-gids", r);
+        const char *value = record_get_raw(record, "record", "caller-gids", r);
 
         while (value && *value) {
                 unsigned long n;
@@ -432,16 +331,16 @@ static void get_caller(const dictionary *record, LeaseRecord *lease, int *r)
         LeaseCaller *caller = &lease->caller;
 
         if (has_key(record, "record:on-behalf")) {
-                lease->on_behalf = get_number(record, "record", "on-behalf", 1, r);
-                lease->ipc_lock = get_number(record, "record", "ipc-lock", 1, r);
+                lease->on_behalf = record_get_number(record, "record", "on-behalf", 1, r);
+                lease->ipc_lock = record_get_number(record, "record", "ipc-lock", 1, r);
         }
         if (!has_key(record, "record:caller-uid"))
                 return;
-        caller->uid = (uid_t)get_number(record, "record", "caller-uid", UINT32_MAX, r);
+        caller->uid = (uid_t)record_get_number(record, "record", "caller-uid", UINT32_MAX, r);
         get_gids(record, caller, r);
-        get_string(record, "record", "caller-slice", caller->slice, sizeof(caller->slice), r);
-        get_string(record, "record", "caller-machine", caller->machine, sizeof(caller->machine), r);
-        get_string(record, "record", "caller-label", caller->label, sizeof(caller->label), r);
+        record_get_string(record, "record", "caller-slice", caller->slice, sizeof(caller->slice), r);
+        record_get_string(record, "record", "caller-machine", caller->machine, sizeof(caller->machine), r);
+        record_get_string(record, "record", "caller-label", caller->label, sizeof(caller->label), r);
         caller->known = true;
 }
 
@@ -452,50 +351,51 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         uint64_t n;
         int r = 0;
 
-        get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
-        get_string(record, "record", "tenant", lease.tenant, sizeof(lease.tenant), &r);
-        get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
-        get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
-        get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
+        record_get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
+        record_get_string(record, "record", "tenant", lease.tenant, sizeof(lease.tenant), &r);
+        record_get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
+        record_get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
+        record_get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
         get_caller(record, &lease, &r);
-        word = get_raw(record, "record", "state", &r);
+        word = record_get_raw(record, "record", "state", &r);
         if (word)
                 r = lease_state_from_string(word, &lease.state);
-        word = get_raw(record, "record", "lifetime", &r);
+        word = record_get_raw(record, "record", "lifetime", &r);
         if (word)
                 r = lease_lifetime_from_string(word, &lease.lifetime);
-        lease.backend = (unsigned)get_number(record, "record", "backend", POLICY_BACKEND_ALL, &r);
-        lease.pid = (pid_t)get_number(record, "record", "pid", INT_MAX, &r);
-        lease.uid = (uid_t)get_number(record, "record", "uid", UINT32_MAX, &r);
-        lease.start_time = get_number(record, "record", "start-time", UINT64_MAX, &r);
-        lease.memlock = get_number(record, "record", "memlock", UINT64_MAX, &r);
-        lease.slack = get_number(record, "record", "slack", UINT64_MAX, &r);
-        lease.base_known = get_number(record, "record", "base-known", 1, &r);
-        lease.base.soft = get_number(record, "record", "base-soft", UINT64_MAX, &r);
-        lease.base.hard = get_number(record, "record", "base-hard", UINT64_MAX, &r);
-        get_string_since(record, "record", "process-kept-as", lease.process_kept_as,
-                         sizeof(lease.process_kept_as), &r);
-        get_string_since(record, "record", "container-kept-as", lease.container_kept_as,
-                         sizeof(lease.container_kept_as), &r);
-        lease.since = get_number(record, "record", "since", UINT64_MAX, &r);
-        lease.reset = (PolicyReset)get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
-        lease.restore_driver = get_number(record, "record", "restore-driver", 1, &r);
-        get_string(record, "record", "container", lease.container, sizeof(lease.container), &r);
-        lease.container_named = get_number(record, "record", "container-named", 1, &r);
+        lease.backend = (unsigned)record_get_number(record, "record", "backend", POLICY_BACKEND_ALL, &r);
+        lease.pid = (pid_t)record_get_number(record, "record", "pid", INT_MAX, &r);
+        lease.uid = (uid_t)record_get_number(record, "record", "uid", UINT32_MAX, &r);
+        lease.start_time = record_get_number(record, "record", "start-time", UINT64_MAX, &r);
+        lease.memlock = record_get_number(record, "record", "memlock", UINT64_MAX, &r);
+        lease.slack = record_get_number(record, "record", "slack", UINT64_MAX, &r);
+        lease.base_known = record_get_number(record, "record", "base-known", 1, &r);
+        lease.base.soft = record_get_number(record, "record", "base-soft", UINT64_MAX, &r);
+        lease.base.hard = record_get_number(record, "record", "base-hard", UINT64_MAX, &r);
+        record_get_string_since(record, "record", "process-kept-as", lease.process_kept_as,
+                                sizeof(lease.process_kept_as), &r);
+        record_get_string_since(record, "record", "container-kept-as", lease.container_kept_as,
+                                sizeof(lease.container_kept_as), &r);
+        lease.since = record_get_number(record, "record", "since", UINT64_MAX, &r);
+        lease.reset = (PolicyReset)record_get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
+        lease.restore_driver = record_get_number(record, "record", "restore-driver", 1, &r);
+        record_get_string(record, "record", "container", lease.container, sizeof(lease.container), &r);
+        lease.container_named = record_get_number(record, "record", "container-named", 1, &r);
 
-        n = get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
+        n = record_get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 char section[32];
 
                 (void)snprintf(section, sizeof(section), "device.%u", i);
-                get_string(record, section, "id", lease.devices[i].id, sizeof(lease.devices[i].id), &r);
-                get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
-                           sizeof(lease.devices[i].prior_driver), &r);
-                get_string(record, section, "prior-override", lease.devices[i].prior_override,
-                           sizeof(lease.devices[i].prior_override), &r);
-                lease.devices[i].prior_known = get_number(record, section, "prior-known", 1, &r);
-                lease.devices[i].took = get_number(record, section, "took", 1, &r);
-                lease.devices[i].made = get_number(record, section, "made", 1, &r);
+                record_get_string(record, section, "id", lease.devices[i].id, sizeof(lease.devices[i].id),
+                                  &r);
+                record_get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
+                                  sizeof(lease.devices[i].prior_driver), &r);
+                record_get_string(record, section, "prior-override", lease.devices[i].prior_override,
+                                  sizeof(lease.devices[i].prior_override), &r);
+                lease.devices[i].prior_known = record_get_number(record, section, "prior-known", 1, &r);
+                lease.devices[i].took = record_get_number(record, section, "took", 1, &r);
+                lease.devices[i].made = record_get_number(record, section, "made", 1, &r);
                 lease.n_devices++;
         }
         if (r >= 0)
@@ -508,17 +408,18 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         DeviceRecord device = {};
         int r = 0;
 
-        get_string(record, "record", "id", device.id, sizeof(device.id), &r);
-        get_string(record, "record", "prior-driver", device.prior_driver, sizeof(device.prior_driver), &r);
-        get_string(record, "record", "prior-override", device.prior_override, sizeof(device.prior_override),
-                   &r);
-        get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
-        device.prior_known = get_number(record, "record", "prior-known", 1, &r);
-        device.quarantined = get_number(record, "record", "quarantined", 1, &r);
-        device.made = get_number(record, "record", "made", 1, &r);
-        get_string(record, "record", "only-for", device.only_for, sizeof(device.only_for), &r);
-        get_string(record, "record", "kept-for", device.kept_for, sizeof(device.kept_for), &r);
-        device.kept_until = get_number(record, "record", "kept-until", UINT64_MAX, &r);
+        record_get_string(record, "record", "id", device.id, sizeof(device.id), &r);
+        record_get_string(record, "record", "prior-driver", device.prior_driver, sizeof(device.prior_driver),
+                          &r);
+        record_get_string(record, "record", "prior-override", device.prior_override,
+                          sizeof(device.prior_override), &r);
+        record_get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
+        device.prior_known = record_get_number(record, "record", "prior-known", 1, &r);
+        device.quarantined = record_get_number(record, "record", "quarantined", 1, &r);
+        device.made = record_get_number(record, "record", "made", 1, &r);
+        record_get_string(record, "record", "only-for", device.only_for, sizeof(device.only_for), &r);
+        record_get_string(record, "record", "kept-for", device.kept_for, sizeof(device.kept_for), &r);
+        device.kept_until = record_get_number(record, "record", "kept-until", UINT64_MAX, &r);
         if (r >= 0)
                 *ret = device;
         return r;
@@ -530,19 +431,19 @@ static int read_job(const dictionary *record, JobRecord *ret)
         uint64_t n;
         int r = 0;
 
-        job.pid = (pid_t)get_number(record, "record", "pid", INT_MAX, &r);
-        job.start_time = get_number(record, "record", "start-time", UINT64_MAX, &r);
-        job.kind = (JobKind)get_number(record, "record", "kind", _JOB_KIND_MAX - 1, &r);
-        n = get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
+        job.pid = (pid_t)record_get_number(record, "record", "pid", INT_MAX, &r);
+        job.start_time = record_get_number(record, "record", "start-time", UINT64_MAX, &r);
+        job.kind = (JobKind)record_get_number(record, "record", "kind", _JOB_KIND_MAX - 1, &r);
+        n = record_get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 char section[32];
 
                 (void)snprintf(section, sizeof(section), "device.%u", i);
-                get_string(record, section, "id", job.devices[i].id, sizeof(job.devices[i].id), &r);
-                get_string(record, section, "mdev-parent", job.devices[i].mdev_parent,
-                           sizeof(job.devices[i].mdev_parent), &r);
-                get_string(record, section, "mdev-type", job.devices[i].mdev_type,
-                           sizeof(job.devices[i].mdev_type), &r);
+                record_get_string(record, section, "id", job.devices[i].id, sizeof(job.devices[i].id), &r);
+                record_get_string(record, section, "mdev-parent", job.devices[i].mdev_parent,
+                                  sizeof(job.devices[i].mdev_parent), &r);
+                record_get_string(record, section, "mdev-type", job.devices[i].mdev_type,
+                                  sizeof(job.devices[i].mdev_type), &r);
                 job.n_devices++;
         }
         if (r >= 0)
@@ -553,10 +454,10 @@ static int read_job(const dictionary *record, JobRecord *ret)
 /* A record under another's name would never be dropped, and come back at each start. */
 static int check_name(const char *id, const char *file)
 {
-        char name[NAME_SIZE];
+        char name[RECORD_NAME_SIZE];
         int r;
 
-        r = encode_name(id, name);
+        r = record_encode_name(id, name);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
         return streq(name, file) ? 0 : -EBADMSG;
@@ -614,8 +515,8 @@ static int check_header(const Store *store, const dictionary *record)
         const char *version, *boot;
         int r = 0;
 
-        version = get_raw(record, "record", "version", &r);
-        boot = get_raw(record, "record", "boot", &r);
+        version = record_get_raw(record, "record", "version", &r);
+        boot = record_get_raw(record, "record", "boot", &r);
         if (r < 0)
                 return r;
         if (!streq(version, FORMAT_VERSION))
