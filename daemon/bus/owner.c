@@ -76,7 +76,8 @@ int bus_find_owners(Bus *bus)
                 return r;
         for (lease = bus->broker->leases; lease && r >= 0; lease = next) {
                 next = lease->hh.next;
-                if (lease->state == LEASE_ACTIVE && lease->lifetime == LIFETIME_CONNECTION && lease->owner == 0)
+                if (lease->state == LEASE_ACTIVE && lease->lifetime == LIFETIME_CONNECTION &&
+                    lease->owner == 0)
                         r = find_lifeline(bus, lease, id);
         }
         /* The others need theirs for signals only, for which no lease ends; and after those, where callers are limited. */

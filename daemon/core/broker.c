@@ -84,8 +84,9 @@ void broker_unobserve(Broker *broker, void *userdata)
         broker->n_observers = kept;
 }
 
-static void send_event(Broker *broker, BrokerEventKind kind, const Lease *lease, const Device *device,
-                       const char *rule, const char *result, const char *format, va_list ap)
+_printf_(7, 0) static void send_event(Broker *broker, BrokerEventKind kind, const Lease *lease,
+                                      const Device *device, const char *rule, const char *result,
+                                      const char *format, va_list ap)
 {
         char text[REFUSAL_TEXT_MAX + 256];
         BrokerEvent event = {

@@ -167,7 +167,7 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                         foreign ? "an mdev that was another tenant's, and cannot be proven free: it is "
                                   "for others once it was removed and made anew"
                         : admin && !device->old_job ? "being worked on by an administrator"
-                        : kept  ? "reserved for the tenant that had it last, for a while"
+                        : kept                      ? "reserved for the tenant that had it last, for a while"
                         : device->state == DEVICE_RECLAIMING ? "being reclaimed"
                                                              : "in use",
         };

@@ -7,9 +7,9 @@
 
 #include "daemon/core/host.h"
 
-int process_open(pid_t pid, int *ret_pidfd); /* -ESRCH where there is none */
+int process_open(pid_t pid, int *ret_pidfd);      /* -ESRCH where there is none */
 int process_start_time(pid_t pid, uint64_t *ret); /* ProcessFacts.start_time, of whatever has that pid now */
-int process_alive(int pidfd);                /* 1, 0, -errno; a zombie has ended */
+int process_alive(int pidfd);                     /* 1, 0, -errno; a zombie has ended */
 /* As HostOps.process_is: by the "Pid:" of /proc/self/fdinfo (kernel/fork.c, pidfd_show_fdinfo(), Linux 6.12). */
 int process_is(pid_t pid, int pidfd);
 int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret);

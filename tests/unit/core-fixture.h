@@ -67,7 +67,7 @@ typedef struct Core {
         } kept[128]; /* with the service manager; it outlives the broker */
         unsigned n_kept;
         bool without_keeper;
-        pid_t dropped_job; /* of the last job_drop() */
+        pid_t dropped_job;  /* of the last job_drop() */
         bool record_failed; /* a record was not written: store and broker may differ */
 
         unsigned events[_EVENT_MAX];

@@ -107,7 +107,7 @@ static void test_private(void **state)
 {
         Core *core = *state;
         FakeProcess *vmm = core_process(core, 100, UID_BLUE);
-        Answer answer;
+        Answer answer = {};
 
         (void)core_device(core, D1, 1, "vfio-pci");
         (void)GRANT(core, vmm, { D1 });

@@ -155,8 +155,14 @@ static void test_make(void **state)
         FakeProcess *worker = core_process(core, 900, 0);
         JobRecord record = job_of(worker, JOB_MAKE, UUID);
         LeaseRecord lease = {
-                .id = "a0000000000f", .tenant = "blue", .state = LEASE_OPENING, .container = "a0000000000f",
-                .backend = POLICY_BACKEND_IOMMUFD, .pid = 100, .uid = UID_BLUE, .n_devices = 1,
+                .id = "a0000000000f",
+                .tenant = "blue",
+                .state = LEASE_OPENING,
+                .container = "a0000000000f",
+                .backend = POLICY_BACKEND_IOMMUFD,
+                .pid = 100,
+                .uid = UID_BLUE,
+                .n_devices = 1,
         };
 
         strcpy(record.devices[0].mdev_parent, "mtty");
@@ -191,7 +197,8 @@ static void test_make(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(opening), TEST(without_lease), TEST(quarantined), TEST(ended), TEST(device_goes), TEST(make),
+                TEST(opening), TEST(without_lease), TEST(quarantined),
+                TEST(ended),   TEST(device_goes),   TEST(make),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
