@@ -31,6 +31,40 @@ _public_ int vfiobroker_release(struct vfiobroker *broker, const char *lease)
         return broker_end(broker, r);
 }
 
+static int revoke_lease(struct vfiobroker *broker, const char *lease, uint64_t grace_usec,
+                        const char *reason)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *where = NULL, *call = NULL;
+        const char *path = NULL;
+        int r;
+
+        r = broker_find_lease(broker, lease, &where, &path);
+        if (r < 0)
+                return r;
+        r = broker_call_new(broker, BROKER_MANAGER_PATH, BROKER_MANAGER, "Revoke", &call);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(call, "ots", path, grace_usec, reason);
+        if (r < 0)
+                return r;
+
+        return broker_call(broker, call, CALL_SLOW_TIMEOUT_USEC, "", NULL);
+}
+
+_public_ int vfiobroker_revoke(struct vfiobroker *broker, const char *lease, uint64_t grace_usec,
+                               const char *reason)
+{
+        int r;
+
+        if (!lease)
+                return -EINVAL;
+
+        r = broker_begin(broker);
+        if (r >= 0)
+                r = revoke_lease(broker, lease, grace_usec, reason ? reason : "");
+        return broker_end(broker, r);
+}
+
 static int call_strings(struct vfiobroker *broker, const char *member, const char *const *arguments)
 {
         int r;

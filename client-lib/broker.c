@@ -21,8 +21,13 @@ struct vfiobroker *broker_unref(struct vfiobroker *broker)
         if (!broker || --broker->n_ref > 0)
                 return NULL;
 
+        for (size_t i = 0; i < broker->n_heard; i++)
+                sd_bus_message_unref(broker->heard[i]);
+        free(broker->heard);
         sd_bus_flush_close_unref(broker->bus);
         sd_bus_error_free(&broker->error);
+        free(broker->owner);
+        free(broker->stranger);
         free(broker);
         return NULL;
 }

@@ -35,6 +35,10 @@ struct vfiobroker {
         sd_bus *bus;
         sd_bus_error error;
         struct vfiobroker_error last_error;
+        bool listens;           /* event.c: signals are picked out */
+        sd_bus_message **heard; /* those that were, owned */
+        size_t n_heard;
+        char *owner, *stranger; /* senders that were found to be the broker, and not to be */
 };
 
 /* A handle on a connection that is up; the bus is the handle's where 0 is returned. */

@@ -19,6 +19,7 @@ static const Field fields[] = {
         { "MemlockUsed", "t", FIELD_U64, AT(memlock_used) },
         { "Since", "t", FIELD_U64, AT(since_usec) },
         { "State", "s", FIELD_STRING, AT(state) },
+        { "RevokeDeadline", "t", FIELD_U64, AT(revoke_deadline_usec) },
         { "PolicyRefusal", "s", FIELD_STRING, AT(policy_refusal) },
 };
 

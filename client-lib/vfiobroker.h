@@ -221,6 +221,37 @@ int vfiobroker_reissue(struct vfiobroker *broker, const char *lease, struct vfio
  * lasts as its lifetime says. Always returns NULL. */
 struct vfiobroker_lease *vfiobroker_lease_free(struct vfiobroker_lease *lease);
 
+/* ===== What the broker tells the holder ===== */
+
+enum vfiobroker_event_kind {
+        VFIOBROKER_EVENT_REVOKE_REQUESTED =
+                1, /* give `devices` back before `deadline_usec`: by vfiobroker_lease_remove(), or
+                                                  vfiobroker_lease_release() where these are all; else the process may be
+                                                  killed then, as policy says */
+        VFIOBROKER_EVENT_ENDED = 2, /* the lease is over */
+};
+
+struct vfiobroker_event {
+        int kind;                   /* enum vfiobroker_event_kind; ignore those that you do not know */
+        const char *lease;          /* id */
+        const char *path;           /* object path, as vfiobroker_lease_path() has it */
+        const char *const *devices; /* ids, NULL-terminated; none where the lease has ended */
+        const char *reason;     /* of an end: "released", "process-exited", "connection-closed", "revoked" or
+                                       "device-removed"; else for people */
+        uint64_t deadline_usec; /* CLOCK_MONOTONIC */
+};
+
+/* The fd to poll for POLLIN: then, and after each other call on the handle (which may have read what came meanwhile), call
+ * vfiobroker_next_event() until it returns 0. The fd is the connection's; do not read or close it. Who never asks for
+ * events needs none of this. */
+int vfiobroker_get_fd(struct vfiobroker *broker);
+
+/* 1 with an event of a lease of this process, to be freed with the function below; 0 where there is none. Waits for nobody
+ * but, for the first event and the first after a restart of the broker, for the bus, which is asked who sent it: a
+ * signal that another user made up is not given out. -EBADMSG: the event was none that this library knows. */
+int vfiobroker_next_event(struct vfiobroker *broker, struct vfiobroker_event **ret);
+struct vfiobroker_event *vfiobroker_event_free(struct vfiobroker_event *event);
+
 /* ===== What there is ===== */
 
 struct vfiobroker_device_entry {
@@ -344,12 +375,13 @@ struct vfiobroker_lease_info {
         const char *const *devices; /* ids, NULL-terminated */
         uint32_t pid;
         uint32_t uid;
-        const char *unit;           /* systemd unit of the process */
-        uint64_t memlock_limit;     /* bytes that the lease commits */
-        uint64_t memlock_used;      /* bytes that the process has locked, all its leases together */
-        uint64_t since_usec;        /* CLOCK_REALTIME */
-        const char *state;          /* "opening", "active", "revoking" or "reclaiming" */
-        const char *policy_refusal; /* why the policy in force would not grant it; "" where it would */
+        const char *unit;              /* systemd unit of the process */
+        uint64_t memlock_limit;        /* bytes that the lease commits */
+        uint64_t memlock_used;         /* bytes that the process has locked, all its leases together */
+        uint64_t since_usec;           /* CLOCK_REALTIME */
+        const char *state;             /* "opening", "active", "revoking" or "reclaiming" */
+        uint64_t revoke_deadline_usec; /* CLOCK_MONOTONIC, where it is "revoking"; else 0 */
+        const char *policy_refusal;    /* why the policy in force would not grant it; "" where it would */
 };
 
 /* Everything about one lease, by its id or object path. Free with the function below (NULL is nothing, returns
@@ -404,6 +436,13 @@ struct vfiobroker_host *vfiobroker_host_free(struct vfiobroker_host *host);
 /* Ends a lease by its id or object path; the holder's tenant and administrators may. -ENXIO: no such lease.
  */
 int vfiobroker_release(struct vfiobroker *broker, const char *lease);
+
+/* Asks the holder of a lease, by its id or object path, for all that it has; for administrators. The holder hears of it
+ * (signal RevokeRequested of its lease) and has grace_usec microseconds to release it, one day at most, UINT64_MAX for what
+ * the policy says; then what the tenant's `revoke` says happens to its process. Called again, the new time counts. `reason`,
+ * at most 64 bytes, is for the holder and the journal; NULL for none. Returns once the holder has been asked. -ENXIO: no
+ * such lease; -EACCES: you are no administrator; -EINVAL: the time or the reason. */
+int vfiobroker_revoke(struct vfiobroker *broker, const char *lease, uint64_t grace_usec, const char *reason);
 
 /* The rest is for administrators; others get -EACCES. */
 

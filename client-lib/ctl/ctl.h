@@ -33,6 +33,7 @@ int verb_tree(const Verb *verb, int argc, char **argv);
 int verb_status(const Verb *verb, int argc, char **argv);
 int verb_check(const Verb *verb, int argc, char **argv);
 int verb_release(const Verb *verb, int argc, char **argv);
+int verb_revoke(const Verb *verb, int argc, char **argv);
 int verb_reset(const Verb *verb, int argc, char **argv);
 int verb_bind(const Verb *verb, int argc, char **argv);
 int verb_unbind(const Verb *verb, int argc, char **argv);

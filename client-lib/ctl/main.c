@@ -80,6 +80,14 @@ static const Verb verbs[] = {
         { "release", "LEASE...", "End leases, by their ids or D-Bus paths",
           "Devices go back once nobody has them open: to have one back now, end its process.\n",
           verb_release },
+        { "revoke", "[OPTION]... LEASE...", "Take devices back from those who have them",
+          "For administrators. The process is asked first; where it keeps the devices, what its\n"
+          "tenant's 'revoke' says happens to it. They are free once nobody has them open.\n"
+          "\n"
+          "  --refused         in place of LEASE: all that the policy in force would not grant\n"
+          "  --grace SECONDS   how long the process has; by default as the policy says\n"
+          "  --reason TEXT     for it, and for the journal\n",
+          verb_revoke },
         { "reset", "DEVICE...", "Reset devices that nobody holds: the way out of quarantine",
           "For administrators. The device is proved free first; where that fails, or the\n"
           "reset does, it is quarantined, and 'status' says why.\n",

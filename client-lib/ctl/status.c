@@ -206,6 +206,19 @@ static void line_of_size(const char *name, uint64_t bytes)
         line(name, format_size(bytes, size));
 }
 
+static void print_deadline(uint64_t usec)
+{
+        struct timespec ts = {};
+        uint64_t now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        now = (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+        if (usec > now)
+                printf("%17s: within %" PRIu64 " s\n", "To be given back", (usec - now) / USEC_PER_SEC + 1);
+        else
+                printf("%17s: %" PRIu64 " s ago\n", "To be given back", (now - usec) / USEC_PER_SEC);
+}
+
 static int status_lease(struct vfiobroker *broker, const char *id, bool *ret_found)
 {
         _cleanup_(vfiobroker_lease_info_freep) struct vfiobroker_lease_info *lease = NULL;
@@ -225,6 +238,8 @@ static int status_lease(struct vfiobroker *broker, const char *id, bool *ret_fou
         }
         putchar('\n');
         line("State", lease->state);
+        if (lease->revoke_deadline_usec > 0)
+                print_deadline(lease->revoke_deadline_usec);
         if (*lease->policy_refusal)
                 line("Policy refuses", lease->policy_refusal);
         line("Tenant", lease->tenant);

@@ -14,6 +14,7 @@ PROPERTY_APPEND(get_uid, Lease, lease, "u", (uint32_t)lease->uid)
 PROPERTY_APPEND(get_unit, Lease, lease, "s", lease->unit)
 PROPERTY_APPEND(get_memlock_limit, Lease, lease, "t", lease->memlock)
 PROPERTY_APPEND(get_policy_refusal, Lease, lease, "s", lease->refused)
+PROPERTY_APPEND(get_revoke_deadline, Lease, lease, "t", lease->revoke_until)
 PROPERTY_APPEND(get_since, Lease, lease, "t", lease->since)
 PROPERTY_APPEND(get_state, Lease, lease, "s", lease_state_to_string(lease->state))
 
@@ -116,6 +117,9 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("PolicyRefusal", "s", get_policy_refusal, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Since", "t", get_since, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("State", "s", get_state, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("RevokeDeadline", "t", get_revoke_deadline, 0, PROPERTY_CHANGES),
+        SD_BUS_SIGNAL_WITH_NAMES("RevokeRequested", "aost",
+                                 SD_BUS_PARAM(devices) SD_BUS_PARAM(reason) SD_BUS_PARAM(deadline_usec), 0),
         SD_BUS_SIGNAL_WITH_NAMES("Ended", "s", SD_BUS_PARAM(reason), 0),
         SD_BUS_VTABLE_END,
 };

@@ -7,6 +7,7 @@
 #include "daemon/bus/acquire.h"
 #include "daemon/bus/call.h"
 #include "daemon/bus/manager.h"
+#include "daemon/core/revoke.h"
 #include "daemon/bus/object.h"
 #include "daemon/bus/request.h"
 #include "daemon/bus/session.h"
@@ -368,6 +369,44 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Bus *bus = userdata;
+        _cleanup_free_ char *name = NULL;
+        const char *path, *reason;
+        uint64_t grace_usec;
+        Caller *caller;
+        Refusal refusal;
+        Lease *lease;
+        int r;
+
+        r = access_require(bus, m, ACCESS_ADMIN, &caller, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read(m, "ots", &path, &grace_usec, &reason);
+        if (r < 0)
+                return r;
+        if (strlen(reason) > REVOKE_REASON_MAX || !request_is_printable(reason))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "The reason is no printable text of at most %d bytes.",
+                                         REVOKE_REASON_MAX);
+        r = sd_bus_path_decode(path, BUS_LEASE_ROOT, &name);
+        if (r < 0)
+                return r;
+        lease = r > 0 ? broker_lease(bus->broker, name) : NULL;
+        if (!lease) {
+                char echo[ECHO_MAX + 8];
+
+                (void)refuse(&refusal, RESULT_NO_SUCH_LEASE, "There is no lease %s.", bus_echo(path, echo));
+                return error_set(error, &refusal);
+        }
+        r = broker_lease_revoke(bus->broker, lease, NULL, grace_usec, reason[0] ? reason : "revoked",
+                                &refusal);
+        if (r != 0)
+                return error_set_outcome(error, r, &refusal, "Revoke");
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 static void admin_done(void *userdata, int r, const Refusal *refusal)
 {
         Call *call = userdata;
@@ -483,6 +522,9 @@ const sd_bus_vtable manager_vtable[] = {
                                  method_get_lease, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetTenant", "s", SD_BUS_PARAM(name), "o", SD_BUS_PARAM(tenant),
                                  method_get_tenant, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Revoke", "ots",
+                                 SD_BUS_PARAM(lease) SD_BUS_PARAM(grace_usec) SD_BUS_PARAM(reason), NULL, "",
+                                 method_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Reload", NULL, "", NULL, "", method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("BindDevice", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(driver), NULL, "",
                                  method_bind_device, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -76,14 +76,12 @@ int bus_find_owners(Bus *bus)
                 return r;
         for (lease = bus->broker->leases; lease && r >= 0; lease = next) {
                 next = lease->hh.next;
-                if (lease->state == LEASE_ACTIVE && lease->lifetime == LIFETIME_CONNECTION &&
-                    lease->owner == 0)
+                if (lease_is_held(lease) && lease->lifetime == LIFETIME_CONNECTION && lease->owner == 0)
                         r = find_lifeline(bus, lease, id);
         }
         /* The others need theirs for signals only, for which no lease ends; and after those, where callers are limited. */
         for (lease = bus->broker->leases; lease && r >= 0; lease = lease->hh.next)
-                if (lease->state == LEASE_ACTIVE && lease->owner == 0 &&
-                    find_owner(bus, lease, id, &caller) == 0)
+                if (lease_is_held(lease) && lease->owner == 0 && find_owner(bus, lease, id, &caller) == 0)
                         broker_lease_owned(lease, caller->id);
         return r < 0 ? r : 0;
 }

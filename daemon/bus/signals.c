@@ -325,24 +325,56 @@ static void lease_changed(void *userdata, Lease *lease)
         note(userdata, &lease_kind, lease, false);
 }
 
-/* To the holder's connections: those of the process that holds it, and the one that asked for it. */
-static void lease_ended(void *userdata, Lease *lease, EndReason reason)
+static int append_ended(sd_bus_message *m, const Lease *lease)
 {
-        Signals *signals = userdata;
-        Bus *bus = signals->bus;
+        return sd_bus_message_append(m, "s", end_reason_to_string(lease->end_reason));
+}
+
+static int append_revoked(sd_bus_message *m, const Lease *lease)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < lease->n_devices; i++)
+                if (!lease->settled[i] && lease->devices[i]->asked_back)
+                        r = object_append_path(m, &device_kind, lease->devices[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_append(m, "st", lease->revoke_reason, lease->revoke_until);
+}
+
+/* To the holder's connections: those of the process that holds it, and the one that asked for it. */
+static void tell_holder(Bus *bus, const Lease *lease, const char *member,
+                        int (*append)(sd_bus_message *m, const Lease *lease))
+{
         _cleanup_free_ char *path = NULL;
 
-        if (reason == END_FAILED || object_path(&lease_kind, lease, &path) < 0)
+        if (object_path(&lease_kind, lease, &path) < 0)
                 return;
         for (Caller *caller = callers_first(bus); caller; caller = caller->next) {
                 _cleanup_message_ sd_bus_message *m = NULL;
 
                 if (caller->id != lease->owner && (caller->pid != lease->pid || caller->uid != lease->uid))
                         continue;
-                if (new_signal(bus, caller, path, BUS_LEASE_INTERFACE, "Ended", &m) >= 0 &&
-                    sd_bus_message_append(m, "s", end_reason_to_string(reason)) >= 0)
+                if (new_signal(bus, caller, path, BUS_LEASE_INTERFACE, member, &m) >= 0 &&
+                    append(m, lease) >= 0)
                         send_to(bus, caller, m);
         }
+}
+
+static void lease_revoked(void *userdata, Lease *lease)
+{
+        Signals *signals = userdata;
+
+        tell_holder(signals->bus, lease, "RevokeRequested", append_revoked);
+}
+
+static void lease_ended(void *userdata, Lease *lease, EndReason reason)
+{
+        Signals *signals = userdata;
+
+        if (reason != END_FAILED)
+                tell_holder(signals->bus, lease, "Ended", append_ended);
 }
 
 static void lease_removed(void *userdata, Lease *lease)
@@ -389,6 +421,7 @@ static const BrokerObserver observer = {
         .group_removed = group_removed,
         .lease_added = lease_added,
         .lease_changed = lease_changed,
+        .lease_revoked = lease_revoked,
         .lease_ended = lease_ended,
         .lease_removed = lease_removed,
         .container_added = container_added,

@@ -72,6 +72,7 @@ typedef enum BrokerEventKind {
         EVENT_STUCK,     /* a device is still open after its lease ended */
         EVENT_QUARANTINED,
         EVENT_RECOVERED,   /* a lease was taken over from before a restart, or a device left quarantine */
+        EVENT_REVOKED,     /* a lease is asked for devices, or was and did not give them back */
         EVENT_NOT_COVERED, /* a lease goes on that the policy in force would not grant */
         EVENT_TROUBLE, /* anything else an operator should see: a limit not put back, a record not written */
         _EVENT_MAX,
@@ -98,6 +99,8 @@ typedef struct BrokerObserver {
         void (*group_removed)(void *userdata, Group *group);
         void (*lease_added)(void *userdata, Lease *lease);
         void (*lease_changed)(void *userdata, Lease *lease);
+        void (*lease_revoked)(void *userdata,
+                              Lease *lease); /* for the holder: it is asked for Device.asked_back */
         void (*lease_ended)(void *userdata, Lease *lease,
                             EndReason reason); /* for the holder: its devices are gone */
         void (*lease_removed)(void *userdata, Lease *lease);
@@ -150,6 +153,9 @@ typedef struct LeaseRecord {
         char process_kept_as[LEASE_ID_MAX]; /* core/keep.h; "" = no file was kept */
         char container_kept_as[LEASE_ID_MAX];
         uint64_t since;
+        uint64_t revoke_until;
+        bool revoke_removed; /* because a device goes */
+        char revoke_reason[REVOKE_REASON_MAX + 1];
         PolicyReset reset;
         bool restore_driver;
         char container[CONTAINER_NAME_MAX + 1];
@@ -161,6 +167,7 @@ typedef struct LeaseRecord {
                 bool prior_known;
                 bool took;
                 bool made;
+                bool asked_back;
         } devices[JOB_DEVICES_MAX];
         size_t n_devices;
 } LeaseRecord;

@@ -237,9 +237,11 @@ typedef struct JobLog {
 typedef struct HostJob HostJob;
 typedef struct HostTimer HostTimer;
 typedef struct HostWatch HostWatch;
+typedef struct HostUnitKill HostUnitKill;
 typedef struct Host Host;
 
 typedef void (*HostCallback)(void *userdata);
+typedef void (*UnitKilled)(void *userdata, int error, const char *unit);
 
 /* --- processes ------------------------------------------------------------------------------------------------ */
 
@@ -291,6 +293,13 @@ typedef struct HostOps {
         /* 1 it lives, 0 it has ended (zombies have), -errno. */
         int (*process_alive)(Host *host, int pidfd);
         int (*process_kill)(Host *host, int pidfd);
+        /* Kills all processes of the systemd unit that the process is in. `done` is called once, from the loop: with 0, or a
+         * positive errno where that failed, and the unit's name. -ENXIO: it is in none of its own (a user manager's is
+         * not systemd's to kill); -ESRCH: it has ended; any other -errno: nothing was begun. */
+        int (*unit_kill)(Host *host, pid_t pid, int pidfd, UnitKilled done, void *userdata,
+                         HostUnitKill **ret);
+        /* It is carried out, nobody is told. */
+        void (*unit_kill_disown)(Host *host, HostUnitKill *kill);
         int (*process_facts)(Host *host, pid_t pid, int pidfd, ProcessFacts *ret);
         /* -ESRCH where pid is no longer the process of pidfd; then nothing was changed. */
         int (*memlock_get)(Host *host, pid_t pid, int pidfd, MemlockLimit *ret);

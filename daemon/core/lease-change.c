@@ -6,6 +6,7 @@
  * records, restore.c takes the one that asks for more care. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/revoke.h"
 
 static void put_device(Lease *lease, Device *device, bool took)
 {
@@ -172,7 +173,7 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
         Lease *part;
         int r;
 
-        if (lease->state != LEASE_ACTIVE)
+        if (!lease_is_held(lease))
                 return refuse(refusal, RESULT_NO_SUCH_LEASE, "Lease %s is %s, not active.", lease->id,
                               lease_state_to_string(lease->state));
         if (n > lease->n_devices)
@@ -200,6 +201,8 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                 broker_device_notify(devices[i], broker);
         }
         lease_check_standing(lease);
+        if (lease_revoke_check(lease))
+                (void)lease_put_record(lease);
         NOTIFY(broker, lease_changed, lease);
         container_notify(broker, lease->container);
         broker_event(broker, EVENT_ENDED, part, devices[0], end_reason_to_string(part->end_reason),

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/revoke.h"
 #include "daemon/core/wait.h"
 
 int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
@@ -47,6 +48,7 @@ void lease_settle_device(Lease *lease, size_t i)
         lease->settled[i] = true;
         lease->record_stale = true;
         lease->devices[i] = NULL;
+        device->asked_back = false;
         lease->tenant->devices_leased--;
         if (device->lease == lease)
                 device->lease = NULL;
@@ -63,6 +65,7 @@ Lease *lease_free(Lease *lease)
                 lease_settle_device(lease, i);
         if (lease->job)
                 host->ops->job_disown(host, lease->job);
+        lease_revoke_stop(lease);
         host->ops->process_unwatch(host, lease->watch);
         host->ops->timer_stop(host, lease->retry);
         broker->n_stranded -= lease->stranded > 0;

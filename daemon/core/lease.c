@@ -67,6 +67,11 @@ int lease_lifetime_from_string(const char *s, LeaseLifetime *ret)
         return r < 0 ? r : 0;
 }
 
+bool lease_is_held(const Lease *lease)
+{
+        return lease->state == LEASE_ACTIVE || lease->state == LEASE_REVOKING;
+}
+
 bool lease_has_device(const Lease *lease, const Device *device)
 {
         for (size_t i = 0; i < lease->n_devices; i++)

@@ -11,9 +11,10 @@
 #include "policy/decide.h"
 #include "policy/policy-file.h"
 
-#define LEASE_ID_MAX    17
-#define LEASE_LABEL_MAX 64 /* bytes, without the NUL */
-#define LEASE_OWNER_MAX 95 /* the same */
+#define LEASE_ID_MAX      17
+#define LEASE_LABEL_MAX   64 /* bytes, without the NUL */
+#define LEASE_OWNER_MAX   95 /* the same */
+#define REVOKE_REASON_MAX 64 /* the same */
 
 typedef struct Tenant Tenant;
 typedef struct Broker Broker;
@@ -114,8 +115,13 @@ struct Lease {
         struct Reissue *reissue; /* owned, while its fds are opened once more */
 
         HostJob *job;
-        Job *pending;     /* owned: the OPEN to come when its mdevs are made */
-        HostWatch *watch; /* of the holder's pidfd */
+        Job *pending;            /* owned: the OPEN to come when its mdevs are made */
+        HostWatch *watch;        /* of the holder's pidfd */
+        HostTimer *revoke_timer; /* REVOKING, until the deadline (core/revoke.h) */
+        HostUnitKill *unit_kill; /* and after it */
+        uint64_t revoke_until;   /* CLOCK_MONOTONIC, microseconds; 0 where nothing is asked back */
+        EndReason revoke_end;    /* what its end will be called */
+        char revoke_reason[REVOKE_REASON_MAX + 1];
         HostTimer *retry;
         uint64_t retry_usec;
         uint64_t
@@ -135,5 +141,8 @@ const char *end_reason_to_string(EndReason reason);
 /* -EINVAL for an unknown word. */
 int lease_state_from_string(const char *s, LeaseState *ret);
 int lease_lifetime_from_string(const char *s, LeaseLifetime *ret);
+
+/* ACTIVE or REVOKING: its devices are the holder's. */
+bool lease_is_held(const Lease *lease);
 
 bool lease_has_device(const Lease *lease, const Device *device);

@@ -8,6 +8,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/keep.h"
+#include "daemon/core/revoke.h"
 #include "daemon/core/linger.h"
 #include "daemon/core/wait.h"
 #include "daemon/core/mdev.h"
@@ -577,6 +578,7 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
                 return;
 
         lease_end_additions(lease);
+        lease_revoke_stop(lease);
         lease->state = LEASE_RECLAIMING;
         lease->end_reason = reason;
         if (lease->done)

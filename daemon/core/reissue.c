@@ -73,7 +73,7 @@ static void reissue_done(void *userdata, JobResult *result)
         int r = 0;
 
         lease->job = NULL;
-        if (lease->state != LEASE_ACTIVE) {
+        if (!lease_is_held(lease)) {
                 reissue_free(lease);
                 lease_reclaim(lease);
                 return;

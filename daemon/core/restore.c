@@ -11,6 +11,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/keep.h"
+#include "daemon/core/revoke.h"
 #include "daemon/core/linger.h"
 
 int broker_restore_device(Broker *broker, const DeviceRecord *record)
@@ -76,6 +77,7 @@ static int carry_on(Lease *lease, const LeaseRecord *record)
         Holder *holder = lease->holder;
         int r;
 
+        lease->state = LEASE_ACTIVE;
         r = lease_watch(lease);
         if (r < 0)
                 return r;
@@ -98,13 +100,18 @@ static int carry_on(Lease *lease, const LeaseRecord *record)
         return 0;
 }
 
+static bool was_held(const LeaseRecord *record)
+{
+        return record->state == LEASE_ACTIVE || record->state == LEASE_REVOKING;
+}
+
 static EndReason end_reason(const LeaseRecord *record, bool missing, bool alive)
 {
         if (record->state == LEASE_OPENING)
                 return END_FAILED;
         if (missing)
                 return END_DEVICE_REMOVED;
-        return record->state == LEASE_ACTIVE && !alive ? END_PROCESS_EXITED : END_RELEASED;
+        return was_held(record) && !alive ? END_PROCESS_EXITED : END_RELEASED;
 }
 
 int broker_restore_lease(Broker *broker, const LeaseRecord *record)
@@ -149,7 +156,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 return r;
         }
         lease->container = container;
-        keep_take_container(broker, container, lease, record->state == LEASE_ACTIVE);
+        keep_take_container(broker, container, lease, was_held(record));
         lease->policy = policy_ref(broker->policy);
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
@@ -178,9 +185,11 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                      (int)lease->pid, lease_state_to_string(record->state),
                      alive ? "the process lives" : "the process has ended");
 
-        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && record->state == LEASE_ACTIVE && !missing &&
+        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && was_held(record) && !missing &&
             lease->n_devices > 0) {
                 r = carry_on(lease, record);
+                if (r >= 0 && record->state == LEASE_REVOKING)
+                        r = lease_revoke_restore(lease, record);
                 if (r < 0)
                         lease_free(lease);
                 else

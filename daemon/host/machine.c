@@ -16,6 +16,7 @@
 #include "daemon/host/mdev.h"
 #include "daemon/host/numa.h"
 #include "daemon/host/process.h"
+#include "daemon/host/unit-kill.h"
 #include "daemon/host/usage.h"
 #include "daemon/host/worker.h"
 #include "policy/policy-file.h"
@@ -161,6 +162,17 @@ static int machine_process_kill(Host *host, int pidfd)
         return pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }
 
+static int machine_unit_kill(Host *host, pid_t pid, int pidfd, UnitKilled done, void *userdata,
+                             HostUnitKill **ret)
+{
+        return unit_kill_start(((Machine *)host)->event, pid, pidfd, done, userdata, ret);
+}
+
+static void machine_unit_kill_disown(Host *host, HostUnitKill *kill)
+{
+        unit_kill_disown(kill);
+}
+
 static int machine_process_facts(Host *host, pid_t pid, int pidfd, ProcessFacts *ret)
 {
         return process_read_facts(pid, pidfd, ret);
@@ -286,6 +298,8 @@ static const HostOps machine_ops = {
         .process_is = machine_process_is,
         .process_alive = machine_process_alive,
         .process_kill = machine_process_kill,
+        .unit_kill = machine_unit_kill,
+        .unit_kill_disown = machine_unit_kill_disown,
         .process_facts = machine_process_facts,
         .memlock_get = machine_memlock_get,
         .memlock_set = machine_memlock_set,

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One call of StartUnit for each module, and the signal that says that its job is through. The connection is made for it
- * and closed after it: it is needed at most a few times in the life of a machine. */
-
-#include <systemd/sd-bus.h>
+/* One call of StartUnit for each module, and the signal that says that its job is through. */
 
 #include "daemon/host/driver.h"
 #include "daemon/host/module.h"
-
-#define SYSTEMD_NAME      "org.freedesktop.systemd1"
-#define SYSTEMD_PATH      "/org/freedesktop/systemd1"
-#define SYSTEMD_INTERFACE "org.freedesktop.systemd1.Manager"
+#include "daemon/host/systemd-task.h"
 
 typedef struct Unit {
         ModuleLoad *load;
@@ -20,10 +14,7 @@ typedef struct Unit {
 } Unit;
 
 struct ModuleLoad {
-        sd_bus *bus;
-        sd_event_source *timer, *finished;
-        HostCallback done;
-        void *userdata;
+        SystemdTask task;
         Unit units[JOB_DEVICES_MAX];
         size_t n;
 };
@@ -74,27 +65,12 @@ void module_resolve_drivers(Job *job)
         }
 }
 
-static int on_finished(sd_event_source *source, void *userdata)
-{
-        ModuleLoad *load = userdata;
-
-        load->done(load->userdata);
-        return 0;
-}
-
-static int on_late(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        return on_finished(source, userdata);
-}
-
-/* Not from inside a callback of the bus, which `done` frees. */
 static void check_finished(ModuleLoad *load)
 {
         for (size_t i = 0; i < load->n; i++)
                 if (!load->units[i].through)
                         return;
-        (void)sd_event_source_set_enabled(load->timer, SD_EVENT_OFF);
-        (void)sd_event_source_set_enabled(load->finished, SD_EVENT_ONESHOT);
+        systemd_task_finish(&load->task);
 }
 
 static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -137,7 +113,7 @@ static int start_unit(ModuleLoad *load, const char *module)
         unit->load = load;
         (void)snprintf(unit->module, sizeof(unit->module), "%s", module);
         (void)snprintf(name, sizeof(name), "modprobe@%s.service", module);
-        r = sd_bus_call_method_async(load->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_INTERFACE,
+        r = sd_bus_call_method_async(load->task.bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_INTERFACE,
                                      "StartUnit", on_started, unit, "ss", name, "replace");
         if (r >= 0)
                 load->n++;
@@ -152,22 +128,11 @@ int module_load_start(sd_event *event, const Job *job, HostCallback done, void *
 
         if (!load)
                 return -ENOMEM;
-        load->done = done;
-        load->userdata = userdata;
-        r = sd_bus_open_system(&load->bus);
-        if (r >= 0)
-                r = sd_bus_attach_event(load->bus, event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = sd_event_add_time_relative(event, &load->timer, CLOCK_MONOTONIC, MODULE_LOAD_USEC, 0,
-                                               on_late, load);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &load->finished, on_finished, load);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(load->finished, SD_EVENT_OFF);
+        r = systemd_task_start(&load->task, event, MODULE_LOAD_USEC, done, userdata);
         /* The one who starts a job hears of its end without subscribing, but the bus must be told to pass it on. */
         if (r >= 0)
-                r = sd_bus_match_signal_async(load->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_INTERFACE,
-                                              "JobRemoved", on_job_removed, NULL, load);
+                r = sd_bus_match_signal_async(load->task.bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
+                                              SYSTEMD_INTERFACE, "JobRemoved", on_job_removed, NULL, load);
         for (size_t i = 0; r >= 0 && i < job->n_devices; i++)
                 if (wants(job, job->devices + i, module))
                         r = start_unit(load, module);
@@ -181,9 +146,7 @@ ModuleLoad *module_load_free(ModuleLoad *load)
 {
         if (!load)
                 return NULL;
-        sd_event_source_disable_unref(load->timer);
-        sd_event_source_disable_unref(load->finished);
-        sd_bus_close_unref(load->bus);
+        systemd_task_close(&load->task);
         for (size_t i = 0; i < load->n; i++)
                 free(load->units[i].job);
         free(load);

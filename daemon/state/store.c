@@ -132,6 +132,13 @@ static int write_lease(FILE *file, const void *object)
         if (r < 0)
                 return r;
         record_put_number(file, "since", lease->since);
+        if (lease->state == LEASE_REVOKING) {
+                record_put_number(file, "revoke-until", lease->revoke_until);
+                record_put_number(file, "revoke-removed", lease->revoke_end == END_DEVICE_REMOVED);
+                r = record_put_string(file, "revoke-reason", lease->revoke_reason);
+                if (r < 0)
+                        return r;
+        }
         record_put_number(file, "reset", lease->reset);
         record_put_number(file, "restore-driver", lease->restore_driver);
         r = record_put_string(file, "container", lease->container->name);
@@ -161,6 +168,8 @@ static int write_lease(FILE *file, const void *object)
                 record_put_number(file, "prior-known", device->prior_known);
                 record_put_number(file, "took", lease->took[i]);
                 record_put_number(file, "made", device->made);
+                if (lease->state == LEASE_REVOKING)
+                        record_put_number(file, "asked-back", device->asked_back);
         }
         return 0;
 }
@@ -377,6 +386,12 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         record_get_string_since(record, "record", "container-kept-as", lease.container_kept_as,
                                 sizeof(lease.container_kept_as), &r);
         lease.since = record_get_number(record, "record", "since", UINT64_MAX, &r);
+        if (lease.state == LEASE_REVOKING) {
+                lease.revoke_until = record_get_number(record, "record", "revoke-until", UINT64_MAX, &r);
+                lease.revoke_removed = record_get_number(record, "record", "revoke-removed", 1, &r);
+                record_get_string(record, "record", "revoke-reason", lease.revoke_reason,
+                                  sizeof(lease.revoke_reason), &r);
+        }
         lease.reset = (PolicyReset)record_get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = record_get_number(record, "record", "restore-driver", 1, &r);
         record_get_string(record, "record", "container", lease.container, sizeof(lease.container), &r);
@@ -396,6 +411,9 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                 lease.devices[i].prior_known = record_get_number(record, section, "prior-known", 1, &r);
                 lease.devices[i].took = record_get_number(record, section, "took", 1, &r);
                 lease.devices[i].made = record_get_number(record, section, "made", 1, &r);
+                if (lease.state == LEASE_REVOKING)
+                        lease.devices[i].asked_back =
+                                record_get_number(record, section, "asked-back", 1, &r);
                 lease.n_devices++;
         }
         if (r >= 0)
@@ -466,7 +484,7 @@ static int check_name(const char *id, const char *file)
 /* In which order leases are restored (core/restore.c). */
 static unsigned pass_of(LeaseState state)
 {
-        return state == LEASE_OPENING ? 2 : state == LEASE_ACTIVE ? 1 : 0;
+        return state == LEASE_OPENING ? 2 : state == LEASE_RECLAIMING ? 0 : 1;
 }
 
 /* 1 where it was taken over, 0 where that is for another pass. */

@@ -3,6 +3,8 @@
 /* Signals reach those whom they concern and nobody else, each once for each round, and say no more than a property read
  * would. A listener asks for every signal that the bus lets it have, of anyone, and writes down what came. */
 
+#include <inttypes.h>
+
 #include "tests/bus/fixture.h"
 
 typedef struct Heard {
@@ -266,6 +268,95 @@ static void test_ended_after_restart(void **state)
         peer_finish(&holder);
 }
 
+/* Two leases: the first is given back when asked for, the second is kept. */
+static void hears_request(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[128];
+        Grant g;
+
+        listen_to_all(c->bus, &heard);
+        for (int i = 0; i < 2; i++) {
+                heard.text[0] = 0;
+                g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
+                CHECK(streq(g.error, ""));
+                client_say(c, g.lease);
+                client_hear(c, word);
+                wait_for(c->bus, &heard, "Member=RevokeRequested");
+                CHECK(strstr(heard.text, "/org/vfiobroker1/device/_30000_3a01_3a00_2e0"));
+                CHECK(strstr(heard.text, "\"new firmware\""));
+                if (i == 0) {
+                        CHECK(!strstr(heard.text, "Member=Ended"));
+                        CHECK(reads_property(c->bus, g.lease, "org.vfiobroker1.Lease", "State", "revoking"));
+                        CHECK(streq(call_error(c->bus, g.lease, "org.vfiobroker1.Lease", "Release", NULL),
+                                    ""));
+                }
+                wait_for(c->bus, &heard, "Member=Ended");
+                CHECK(strstr(heard.text, i == 0 ? "\"released\"" : "\"revoked\""));
+                client_say(c, "ended");
+                client_hear(c, word);
+        }
+}
+
+static const char *revoke_error(sd_bus *bus, const char *lease, uint64_t grace_usec, const char *reason)
+{
+        static char name[128];
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = sd_bus_call_method(bus, "org.vfiobroker1", "/org/vfiobroker1", "org.vfiobroker1.Manager",
+                               "Revoke", &error, NULL, "ots", lease, grace_usec, reason);
+        CHECK((r < 0) == (error.name != NULL));
+        (void)snprintf(name, sizeof(name), "%s", strempty(error.name));
+        sd_bus_error_free(&error);
+        return name;
+}
+
+static void revokes(Client *c, const void *arg)
+{
+        char reason[67], lease[128];
+        uint64_t grace_usec;
+
+        CHECK(sscanf(arg, "%127s %" SCNu64, lease, &grace_usec) == 2);
+
+        memset(reason, 'x', sizeof(reason));
+        reason[65] = 0;
+        CHECK(streq(revoke_error(c->bus, lease, 0, reason), SD_BUS_ERROR_INVALID_ARGS));
+        CHECK(streq(revoke_error(c->bus, lease, 0, "a\nb"), SD_BUS_ERROR_INVALID_ARGS));
+        CHECK(streq(revoke_error(c->bus, lease, UINT64_MAX - 1, ""), SD_BUS_ERROR_INVALID_ARGS));
+        CHECK(streq(revoke_error(c->bus, "/org/vfiobroker1/lease/nosuch", 0, ""),
+                    "org.vfiobroker1.Error.NoSuchLease"));
+        CHECK(streq(revoke_error(c->bus, "/org/vfiobroker1", 0, ""), "org.vfiobroker1.Error.NoSuchLease"));
+        CHECK(streq(revoke_error(c->bus, lease, grace_usec, "new firmware"), ""));
+}
+
+static void may_not_revoke(Client *c, const void *arg)
+{
+        CHECK(streq(revoke_error(c->bus, arg, 0, ""), SD_BUS_ERROR_ACCESS_DENIED));
+}
+
+/* Proves: only an administrator revokes; the holder is told what and why, and what it does not give back in time
+ * is taken. */
+static void test_revoke(void **state)
+{
+        Fixture *f = *state;
+        Peer holder = peer_start(f, UID_BLUE, hears_request, NULL);
+        char lease[128], request[160], word[128];
+
+        for (int i = 0; i < 2; i++) {
+                peer_hear(&holder, lease);
+                run_as(f, UID_BLUE, may_not_revoke, lease);
+                run_as(f, UID_RED, may_not_revoke, lease);
+                (void)snprintf(request, sizeof(request), "%s %s", lease, i == 0 ? "60000000" : "1000");
+                run_as(f, i == 0 ? 0 : UID_ADMIN, revokes, request);
+                peer_say(&holder, "asked");
+                peer_hear(&holder, word);
+                broker_await(f, "leases", "0");
+                peer_say(&holder, "go");
+        }
+        peer_end(&holder);
+}
+
 static void hears_device(Client *c, const void *arg)
 {
         static Heard heard;
@@ -334,6 +425,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_ended_after_restart, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_broadcast, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_ended, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_revoke, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_devices_come_and_go, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_values, fixture_setup, fixture_teardown),
         };

@@ -72,7 +72,7 @@ static void check_device(Core *core, const Device *device)
         case DEVICE_BINDING:
                 assert_true(device->admin_job != (lease && lease->state == LEASE_OPENING));
                 break;
-        case DEVICE_LEASED: assert_true(lease && lease->state == LEASE_ACTIVE); break;
+        case DEVICE_LEASED: assert_true(lease && lease_is_held(lease)); break;
         case DEVICE_RECLAIMING:
                 assert_true(device->old_job || (lease && lease->state == LEASE_RECLAIMING));
                 break;
@@ -182,6 +182,7 @@ static void check_lease(Core *core, const Lease *lease)
                 assert_false(lease->memlock_raised);
                 break;
         case LEASE_ACTIVE:
+        case LEASE_REVOKING:
                 assert_true((lease->job != NULL) == (lease->reissue != NULL));
                 assert_null(lease->target);
                 assert_null(lease->done);
@@ -195,7 +196,6 @@ static void check_lease(Core *core, const Lease *lease)
                 assert_int_equal((lease->job != NULL) + (lease->retry != NULL) + (lease->stranded > 0),
                                  !old_job_has(lease));
                 break;
-        case LEASE_REVOKING:
         case _LEASE_STATE_MAX: fail();
         }
         if (lease->state != LEASE_RECLAIMING) {
@@ -264,7 +264,8 @@ static void check_holder(Core *core, const Holder *holder)
 void core_check(Core *core)
 {
         Broker *broker = core->broker;
-        unsigned leases = 0, lingers = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0;
+        unsigned leases = 0, lingers = 0, jobs = 0, timers = 0, watches = 0, records = 0, stranded = 0,
+                 kills = 0;
         int devices = 0, groups = 0, tenants = 0, containers = 0;
         uint64_t memlock = 0;
         const AdminJob *admin;
@@ -294,7 +295,8 @@ void core_check(Core *core)
         for (Lease *lease = broker->leases; lease; lease = lease->hh.next, leases++) {
                 check_lease(core, lease);
                 jobs += lease->job != NULL;
-                timers += lease->retry != NULL;
+                timers += (lease->retry != NULL) + (lease->revoke_timer != NULL);
+                kills += lease->unit_kill != NULL;
                 stranded += lease->stranded > 0;
                 watches += lease->watch != NULL;
         }
@@ -309,8 +311,9 @@ void core_check(Core *core)
         assert_int_equal(broker->n_stranded, stranded);
         assert_true(broker->memlock_committed == memlock);
         assert_int_equal(fake_host_n_jobs(core->fake), jobs);
-        assert_int_equal(fake_host_n_timers(core->fake),
-                         timers + lingers + broker_n_waiters(broker) + (broker->waiters_timer != NULL));
+        assert_int_equal(fake_host_n_timers(core->fake), timers + kills + lingers +
+                                                                 broker_n_waiters(broker) +
+                                                                 (broker->waiters_timer != NULL));
         assert_int_equal(fake_host_n_watches(core->fake), watches);
         assert_int_equal(core->n_devices, devices);
         assert_int_equal(core->n_groups, groups);

@@ -122,6 +122,9 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record->since = lease->since;
         record->reset = lease->reset;
         record->restore_driver = lease->restore_driver;
+        record->revoke_until = lease->revoke_until;
+        record->revoke_removed = lease->revoke_end == END_DEVICE_REMOVED;
+        memcpy(record->revoke_reason, lease->revoke_reason, sizeof(record->revoke_reason));
         memcpy(record->container, lease->container->name, sizeof(record->container));
         record->container_named = lease->container->named;
         record->n_devices = 0;
@@ -137,6 +140,7 @@ static int store_lease_put(void *userdata, const Lease *lease)
                        DRIVER_NAME_MAX);
                 record->devices[record->n_devices].prior_known = device->prior_known;
                 record->devices[record->n_devices].made = device->made;
+                record->devices[record->n_devices].asked_back = device->asked_back;
                 record->devices[record->n_devices++].took = lease->took[i];
         }
         return 0;
@@ -292,6 +296,14 @@ static void lease_changed(void *userdata, Lease *lease)
         core->n_lease_changes++;
 }
 
+static void lease_revoked(void *userdata, Lease *lease)
+{
+        Core *core = userdata;
+
+        assert_int_equal(lease->state, LEASE_REVOKING);
+        core->n_revoked++;
+}
+
 static void lease_ended(void *userdata, Lease *lease, EndReason reason)
 {
         Core *core = userdata;
@@ -379,6 +391,7 @@ static const BrokerObserver observer = {
         .group_removed = group_removed,
         .lease_added = lease_added,
         .lease_changed = lease_changed,
+        .lease_revoked = lease_revoked,
         .lease_ended = lease_ended,
         .lease_removed = lease_removed,
         .container_added = container_added,

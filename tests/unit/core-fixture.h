@@ -75,7 +75,7 @@ typedef struct Core {
         char last_rule[_EVENT_MAX][64];
         int n_devices, n_groups, n_tenants, n_leases,
                 n_containers; /* told to be added, minus those told to be removed */
-        unsigned n_ended;
+        unsigned n_ended, n_revoked;
         EndReason last_end;
         unsigned n_device_changes, n_lease_changes, n_tenant_changes;
 } Core;

@@ -379,8 +379,9 @@ static int lease_handler(FakeBroker *fake, sd_bus_message *call)
                                : sd_bus_reply_method_errorf(call, "org.vfiobroker1.Error.NoSuchLease",
                                                             "No lease");
         return sd_bus_reply_method_return(
-                call, "a{sv}", 13, "Tenant", "s", "blue", "Label", "s", "vm", "Backend", "s", "iommufd",
-                "Container", "o", "/org/vfiobroker1/container/blue_2fvm_2d1", "Devices", "ao", 1,
+                call, "a{sv}", 14, "RevokeDeadline", "t", UINT64_C(6), "Tenant", "s", "blue", "Label", "s",
+                "vm", "Backend", "s", "iommufd", "Container", "o",
+                "/org/vfiobroker1/container/blue_2fvm_2d1", "Devices", "ao", 1,
                 "/org/vfiobroker1/device/_30000_3a01_3a00_2e0", "Pid", "u", 12, "Uid", "u", 2001, "Unit",
                 "s", "vm.service", "MemlockLimit", "t", UINT64_C(5), "MemlockUsed", "t", UINT64_C(4),
                 "Since", "t", UINT64_C(3), "State", "s", "active", "PolicyRefusal", "s", "no tenant");
@@ -408,6 +409,7 @@ static void test_lease(void **state)
                 assert_string_equal(info->unit, "vm.service");
                 assert_true(info->memlock_limit == 5 && info->memlock_used == 4 && info->since_usec == 3);
                 assert_string_equal(info->state, "active");
+                assert_true(info->revoke_deadline_usec == 6);
                 assert_string_equal(info->policy_refusal, "no tenant");
                 assert_null(vfiobroker_lease_info_free(info));
         }
@@ -419,7 +421,7 @@ static void test_lease(void **state)
 static int admin_handler(FakeBroker *fake, sd_bus_message *call)
 {
         char *seen = fake->userdata;
-        const char *s;
+        const char *s, *path;
         uint32_t count;
         char type;
 
@@ -430,6 +432,12 @@ static int admin_handler(FakeBroker *fake, sd_bus_message *call)
         if (sd_bus_message_at_end(call, false) == 0 && sd_bus_message_read(call, "u", &count) > 0)
                 (void)sprintf(seen + strlen(seen), " %u", count);
 
+        if (sd_bus_message_is_method_call(call, NULL, "Revoke")) {
+                uint64_t grace;
+
+                assert_true(sd_bus_message_read(call, "ots", &path, &grace, &s) > 0);
+                (void)sprintf(seen + strlen(seen), " %s %" PRIu64 " %s", path, grace, s);
+        }
         if (sd_bus_message_is_method_call(call, NULL, "GetLease"))
                 return streq(seen, "GetLease l-1")
                                ? sd_bus_reply_method_return(call, "o", "/org/vfiobroker1/lease/l_2d1")
@@ -459,6 +467,13 @@ static void test_admin(void **state)
         assert_int_equal(vfiobroker_set_virtual_functions(broker, NULL, 7), -EINVAL);
         assert_int_equal(vfiobroker_reload(broker), 0);
         assert_string_equal(seen, "Reload");
+
+        assert_int_equal(vfiobroker_revoke(broker, "l-1", 5, "why"), 0);
+        assert_string_equal(seen, "Revoke /org/vfiobroker1/lease/l_2d1 5 why");
+        assert_int_equal(vfiobroker_revoke(broker, "/org/vfiobroker1/lease/l_2d1", UINT64_MAX, NULL), 0);
+        assert_string_equal(seen, "Revoke /org/vfiobroker1/lease/l_2d1 18446744073709551615 ");
+        assert_int_equal(vfiobroker_revoke(broker, "l-2", 0, NULL), -ENXIO);
+        assert_int_equal(vfiobroker_revoke(broker, NULL, 0, NULL), -EINVAL);
 
         assert_int_equal(vfiobroker_release(broker, "l-1"), 0);
         assert_string_equal(fake.released, "/org/vfiobroker1/lease/l_2d1");

@@ -17,6 +17,8 @@ static const struct {
         int (*run)(int argc, char **argv);
 } subcommands[] = {
         { "hold", "DEVICE...", 2, tenant_hold },
+        { "revoked", "DEVICE...", 2, tenant_revoked },
+        { "shared", "DEVICE", 2, tenant_shared },
         { "twice", "DEVICE", 2, tenant_twice },
         { "dma-loop", "EDU [IGB]", 2, tenant_dma_loop },
         { "peek-igb", "IGB", 2, tenant_peek_igb },

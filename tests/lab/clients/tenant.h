@@ -5,6 +5,8 @@
  * own name in argv[0], and returns the exit code. */
 
 int tenant_hold(int argc, char **argv);
+int tenant_revoked(int argc, char **argv);
+int tenant_shared(int argc, char **argv);
 int tenant_twice(int argc, char **argv);
 int tenant_dma_loop(int argc, char **argv);
 int tenant_peek_igb(int argc, char **argv);
