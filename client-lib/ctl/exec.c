@@ -192,6 +192,20 @@ static int become(const Exec *exec, const struct vfiobroker_lease *lease)
         return r == ENOENT ? EXIT_EXEC_NOT_FOUND : EXIT_EXEC_NOT_EXECUTABLE;
 }
 
+/* On the bus; and where a message of the bus does not carry as much as was asked for, on a session. */
+static int acquire(struct vfiobroker **broker, const Request *request, struct vfiobroker_lease **ret)
+{
+        struct vfiobroker *session;
+        int r;
+
+        r = vfiobroker_acquire(*broker, request->devices, &request->options, ret);
+        if (r != -ENOBUFS || vfiobroker_open_session(*broker, &session) < 0)
+                return r;
+        (void)vfiobroker_close(*broker);
+        *broker = session;
+        return vfiobroker_acquire(session, request->devices, &request->options, ret);
+}
+
 int verb_exec(const Verb *verb, int argc, char **argv)
 {
         _cleanup_(vfiobroker_lease_freep) struct vfiobroker_lease *lease = NULL;
@@ -210,7 +224,7 @@ int verb_exec(const Verb *verb, int argc, char **argv)
         if (r < 0)
                 return EXIT_EXEC_FAILED;
 
-        r = vfiobroker_acquire(broker, exec.request.devices, &exec.request.options, &lease);
+        r = acquire(&broker, &exec.request, &lease);
         if (r < 0) {
                 (void)ctl_refused(broker, "Cannot acquire", r);
                 if (r == -EOPNOTSUPP && exec.qemu)

@@ -249,9 +249,11 @@ static void greets_badly(Client *c, const void *arg)
                 (void)close(fd);
         }
         /* Fds with the greeting. */
-        fd = new_session(c);
-        (void)send_fds(fd, GREETING, sizeof(GREETING) - 1, 4);
-        expect_end(fd);
+        for (unsigned n = 1; n <= 4; n += 3) {
+                fd = new_session(c);
+                (void)send_fds(fd, GREETING, sizeof(GREETING) - 1, n);
+                expect_end(fd);
+        }
         /* Cut in single bytes, and a message at once behind it, it is good. */
         fd = new_session(c);
         for (size_t i = 0; i < sizeof(GREETING) - 1; i++)
