@@ -10,11 +10,14 @@
 #include "daemon/bus/object.h"
 #include "daemon/bus/owner.h"
 #include "daemon/bus/request.h"
+#include "daemon/bus/target.h"
 #include "daemon/bus/uids.h"
 #include "daemon/core/wait.h"
 
-/* Reads the arguments and fills the caller's part in. As request_read(). */
-static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Refusal *refusal)
+/* Reads the arguments and fills the caller's part in, and that of the process it is for. As request_read(); target_done()
+ * afterwards, whatever it is. */
+static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Target *ret_target,
+                   Refusal *refusal)
 {
         int r;
 
@@ -26,6 +29,14 @@ static int prepare(Bus *bus, sd_bus_message *m, Caller *caller, Request *ret, Re
         r = caller_refresh(bus, caller, refusal);
         if (r != 0)
                 return r;
+        if (ret->pidfd >= 0) {
+                r = target_open(bus, ret->pidfd, ret_target, refusal);
+                if (r != 0)
+                        return r;
+                ret->acquire.target_pid = ret_target->pid;
+                ret->acquire.target_pidfd = ret_target->pidfd;
+                ret->acquire.target_facts = target_facts(ret_target);
+        }
 
         ret->acquire.caller = caller_facts(caller);
         ret->acquire.admin = access_is_admin(bus, caller);
@@ -177,12 +188,13 @@ int acquire_reissue(Bus *bus, sd_bus_message *m, Lease *lease, sd_bus_error *err
 /* Asks the core, with what the message says. `waiting`: not the first time, and that long it will wait on. */
 static int attempt(Call *call, Caller *caller, const uint64_t *waiting, uint64_t *ret_wait, Refusal *refusal)
 {
+        _cleanup_(target_done) Target target = TARGET_NONE;
         Bus *bus = call->bus;
         Request request;
         Lease *lease;
         int r;
 
-        r = prepare(bus, call->message, caller, &request, refusal);
+        r = prepare(bus, call->message, caller, &request, &target, refusal);
         if (r != 0)
                 return r;
         if (waiting)
@@ -259,6 +271,7 @@ static bool is_answer(int r)
 int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *bus = userdata;
+        _cleanup_(target_done) Target target = TARGET_NONE;
         Request request;
         Refusal refusal = {};
         Caller *caller;
@@ -267,7 +280,7 @@ int method_check_access(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = access_require(bus, m, ACCESS_ANY, &caller, error);
         if (r < 0)
                 return r;
-        r = prepare(bus, m, caller, &request, &refusal);
+        r = prepare(bus, m, caller, &request, &target, &refusal);
         if (r == 0)
                 r = broker_check(bus->broker, &request.acquire, &refusal);
         if (!is_answer(r))
@@ -303,6 +316,7 @@ int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
         _cleanup_message_ sd_bus_message *reply = NULL;
         Path path = {};
         const DecideTrace trace = { append_step, &path };
+        _cleanup_(target_done) Target target = TARGET_NONE;
         Request request;
         Refusal refusal = {};
         Caller *caller;
@@ -319,7 +333,7 @@ int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
         path.reply = reply;
         path.admin = access_is_admin(bus, caller);
 
-        r = prepare(bus, m, caller, &request, &refusal);
+        r = prepare(bus, m, caller, &request, &target, &refusal);
         if (r == 0) {
                 request.acquire.trace = &trace;
                 r = broker_check(bus->broker, &request.acquire, &refusal);

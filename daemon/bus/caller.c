@@ -3,10 +3,12 @@
 /* Identity. What is believed, and why:
  *
  * 1. The bus says which uid, gids, pid and LSM label opened the connection; it has them from the kernel, as of then.
- * 2. The pid is turned into a pidfd at once (or the bus gives one). Then the name is asked for again: had the process
+ * 2. A bus that gives a pidfd (dbus-broker, Linux 6.5 on) means by it the process that connected, for good; the pid is
+ *    then the pidfd's. Else the pid is turned into one at once. Then the name is asked for again: had the process
  *    died and its number been given to another one in between, its connection would have closed, unless a child keeps
- *    it. So the uid of the process behind the pidfd must also be the connection's: the most that is left is a process
- *    mistaken for another one of the same user, which has power over it anyway.
+ *    it. So the process behind the pidfd must have started when the one of that number had before, and its uid must be
+ *    the connection's: the most that is left is a process mistaken for another one of the same user, which has power over
+ *    it anyway. What /proc says of the uid never makes a caller anybody, it can only refuse.
  * 3. Unit, slice and machine are read for that pid, and believed if the pidfd still lives afterwards. They are read
  *    again for each Acquire, since a process can be moved.
  *
@@ -15,7 +17,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <systemd/sd-login.h>
 #include <utlist.h>
 
 #include "daemon/bus/caller.h"
@@ -31,6 +32,8 @@ struct Callers {
         Caller *lru; /* utlist, least recently used first */
         uint64_t next_id;
         uint64_t stamp;
+        uint64_t generation; /* of the policy that was last looked at for: */
+        bool ask_machine;
         unsigned n_matches; /* callers with a match of their own */
         unsigned n_covered; /* callers without one, for whom there is: */
         sd_bus_slot *common;
@@ -65,9 +68,7 @@ static Caller *caller_free(Callers *callers, Caller *caller)
         caller->pidfd = safe_close(caller->pidfd);
         free(caller->tenants);
         free(caller->gids);
-        free(caller->unit);
-        free(caller->slice);
-        free(caller->machine);
+        process_placement_done(&caller->placement);
         free(caller->label);
         free(caller->name);
         free(caller);
@@ -108,9 +109,9 @@ CallerFacts caller_facts(const Caller *caller)
                 .uid = caller->uid,
                 .gids = caller->gids,
                 .n_gids = caller->n_gids,
-                .unit = caller->unit,
-                .slice = caller->slice,
-                .machine = caller->machine,
+                .unit = caller->placement.unit,
+                .slice = caller->placement.slice,
+                .machine = caller->placement.machine,
                 .label = caller->label,
         };
 }
@@ -348,27 +349,59 @@ static bool name_is_there(Callers *callers, const Caller *caller)
 
 /* --- what the machine knows --- */
 
+/* A pidfd for the pid that the bus gave, or why there is none that is certain. */
+static int open_process(Callers *callers, Caller *caller, uint64_t *ret_start_time, const char **ret_why)
+{
+        Host *host = callers->bus->broker->host;
+        int r;
+
+        r = host->ops->process_open(host, caller->pid, &caller->pidfd, ret_start_time);
+        if (r == -ESRCH) {
+                *ret_why = "its process has ended";
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        return name_is_there(callers, caller) ? 0 : -ENXIO;
+}
+
+/* The pid of the pidfd that the bus gave. */
+static int name_process(Callers *callers, Caller *caller, const char **ret_why)
+{
+        Host *host = callers->bus->broker->host;
+        pid_t pid = 0;
+        int r;
+
+        r = host->ops->process_of_pidfd(host, caller->pidfd, &pid);
+        if (r == -ESRCH)
+                *ret_why = "its process has ended";
+        else if (r == -EREMOTE)
+                *ret_why = "its process is in a pid namespace that the broker does not see";
+        else if (r < 0)
+                return r;
+        else if (caller->pid > 0 && caller->pid != pid)
+                *ret_why = "its process has ended, and another one has its number";
+        caller->pid = pid;
+        return 0;
+}
+
 static int make_certain(Callers *callers, Caller *caller)
 {
         Host *host = callers->bus->broker->host;
+        bool given = caller->pidfd >= 0;
+        uint64_t start_time = 0;
         ProcessFacts facts;
         const char *why = NULL;
         int r = 0;
 
-        if (caller->pidfd < 0) {
-                if (caller->pid <= 0)
-                        why = "the bus does not know its process";
-                else {
-                        r = host->ops->process_open(host, caller->pid, &caller->pidfd);
-                        if (r == -ESRCH)
-                                why = "its process has ended";
-                        else if (r < 0)
-                                return r;
-                        else if (!name_is_there(callers, caller))
-                                return -ENXIO;
-                }
-        } else if (caller->pid <= 0)
+        if (given)
+                r = name_process(callers, caller, &why);
+        else if (caller->pid > 0)
+                r = open_process(callers, caller, &start_time, &why);
+        else
                 why = "the bus does not know its process";
+        if (r < 0)
+                return r;
 
         if (!why) {
                 r = host->ops->process_facts(host, caller->pid, caller->pidfd, &facts);
@@ -376,6 +409,8 @@ static int make_certain(Callers *callers, Caller *caller)
                         why = "its process has ended";
                 else if (r < 0)
                         return r;
+                else if (!given && facts.start_time != start_time)
+                        why = "its process has ended, and another one has its number";
                 else if (facts.mixed_uids || facts.uid != caller->uid)
                         why = "its process runs under another user than the one that connected";
         }
@@ -386,48 +421,40 @@ static int make_certain(Callers *callers, Caller *caller)
         return 0;
 }
 
-/* What sd-login says of the process; a NULL where it says nothing. */
-static int read_placement(int (*get)(pid_t pid, char **ret), pid_t pid, char **p)
+bool callers_ask_machine(Bus *bus)
 {
-        char *s = NULL;
-        int r;
+        Callers *callers = bus->callers;
+        const Policy *policy = bus->broker->policy;
 
-        r = get(pid, &s);
-        if (r == -ENOMEM)
-                return r;
-        free(*p);
-        *p = r < 0 ? NULL : s;
-        return 0;
+        if (callers->generation == bus->broker->policy_generation)
+                return callers->ask_machine;
+        callers->generation = bus->broker->policy_generation;
+        callers->ask_machine = false;
+        for (size_t i = 0; i < policy->n_tenants && !callers->ask_machine; i++)
+                callers->ask_machine =
+                        tenant_match_key_is_set(policy->tenants[i].match.keys + TENANT_MATCH_MACHINE);
+        return callers->ask_machine;
 }
 
 int caller_refresh(Bus *bus, Caller *caller, Refusal *refusal)
 {
         Host *host = bus->broker->host;
-        int r = 0, alive;
+        int r;
 
         if (caller->pidfd >= 0) {
-                if (!caller->session) { /* whose identity is settled */
-                        r = read_placement(sd_pid_get_unit, caller->pid, &caller->unit);
-                        if (r >= 0)
-                                r = read_placement(sd_pid_get_slice, caller->pid, &caller->slice);
-                        if (r >= 0)
-                                r = read_placement(sd_pid_get_machine_name, caller->pid, &caller->machine);
+                if (caller->session) { /* whose identity is settled */
+                        r = host->ops->process_alive(host, caller->pidfd);
+                        r = r > 0 ? 0 : r < 0 ? r : -ESRCH;
+                } else
+                        r = host->ops->process_placement(host, caller->pid, caller->pidfd,
+                                                         callers_ask_machine(bus), &caller->placement);
+                if (r != 0)
                         caller->generation = 0;
-                }
-                alive = host->ops->process_alive(host, caller->pidfd);
-                if (!caller->session && (r < 0 || alive <= 0)) {
-                        /* What was read may be of another process with the same number. */
-                        free(caller->unit);
-                        free(caller->slice);
-                        free(caller->machine);
-                        caller->unit = caller->slice = caller->machine = NULL;
-                }
-                if (r < 0)
-                        return r;
-                if (alive <= 0) {
+                if (r == -ESRCH) {
                         caller->pidfd = safe_close(caller->pidfd);
                         (void)snprintf(caller->unusable, sizeof(caller->unusable), "its process has ended");
-                }
+                } else if (r < 0)
+                        return r;
         }
         if (caller->unusable[0])
                 return refuse(refusal, RESULT_PROCESS_UNUSABLE, "The caller %s can hold no lease: %s.",
@@ -573,11 +600,11 @@ static int copy_identity(const Caller *of, Caller *caller)
                 memcpy(caller->gids, of->gids, of->n_gids * sizeof(*of->gids));
                 caller->n_gids = of->n_gids;
         }
-        r = copy_string(of->unit, &caller->unit);
+        r = copy_string(of->placement.unit, &caller->placement.unit);
         if (r >= 0)
-                r = copy_string(of->slice, &caller->slice);
+                r = copy_string(of->placement.slice, &caller->placement.slice);
         if (r >= 0)
-                r = copy_string(of->machine, &caller->machine);
+                r = copy_string(of->placement.machine, &caller->placement.machine);
         if (r >= 0)
                 r = copy_string(of->label, &caller->label);
         return r;

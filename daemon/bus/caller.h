@@ -15,10 +15,11 @@ struct Caller {
         uid_t uid;
         gid_t *gids;
         size_t n_gids;
-        pid_t pid;                            /* 0 where the bus does not say */
-        int pidfd;                            /* -EBADF where the process could not be made certain of */
-        char *unit, *slice, *machine, *label; /* or NULL */
-        char unusable[128];                   /* why its process cannot hold a lease; "" where it can */
+        pid_t pid;   /* 0 where the bus does not say */
+        int pidfd;   /* -EBADF where the process could not be made certain of */
+        char *label; /* LSM label, or NULL */
+        ProcessPlacement placement;
+        char unusable[128]; /* why its process cannot hold a lease; "" where it can */
 
         /* The tenants that it is, under the policy of that generation. */
         const PolicyTenant **tenants;
@@ -44,6 +45,9 @@ int caller_get(Bus *bus, sd_bus_message *m, Caller **ret, Refusal *refusal);
 
 /* The same for the connection of that unique name. -ENXIO where it is closed. */
 int caller_get_by_name(Bus *bus, const char *name, Caller **ret, Refusal *refusal);
+
+/* Whether a tenant of the policy in force is told by its machine. */
+bool callers_ask_machine(Bus *bus);
 
 /* Reads again what of a process may change while it lives: its unit, slice and machine. 0; PROCESS_UNUSABLE where it has
  * ended, or is not certain to be the one that opened the connection; -errno. */

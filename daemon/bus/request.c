@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Reading a request off the wire: the first code that a hostile client's bytes reach, after sd-bus has checked that they
- * are a message, of the right signature, with strings that are UTF-8. Nothing is copied, so nothing grows. Pure but for
- * one look at /proc/self/fdinfo, which tells what kind of fd came in. Event loop only. */
-
-#include <sys/pidfd.h>
+ * are a message, of the right signature, with strings that are UTF-8. Nothing is copied, so nothing grows. Pure. Event loop
+ * only. */
 
 #include "daemon/bus/request.h"
 
@@ -137,51 +135,13 @@ static int read_memlock(sd_bus_message *m, Request *request, Refusal *refusal)
         return 0;
 }
 
-/* The pid behind a pidfd: the kernel says it in fdinfo. Whether it is one the kernel is asked first, since fdinfo of other
- * files has text of their makers (of a dma-buf its name, which may have lines). -1 where the process has ended, 0 where it is
- * in a pid namespace that we do not see; -EBADF where this is no pidfd. */
-static int pidfd_get_pid(int fd, pid_t *ret)
-{
-        _cleanup_(fclosep) FILE *f = NULL;
-        char path[64], line[128];
-
-        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-        if (pidfd_send_signal(fd, 0, NULL, 0) < 0 && errno != ESRCH)
-                return errno == EINVAL ? -EBADF : -errno;
-        f = fopen(path, "re");
-        if (!f)
-                return -errno;
-        while (fgets(line, sizeof(line), f)) {
-                long pid;
-
-                if (sscanf(line, "Pid: %ld", &pid) == 1) {
-                        *ret = (pid_t)pid;
-                        return 0;
-                }
-        }
-        return -EBADF;
-}
-
+/* What is behind it is for target.c to find out. */
 static int read_pidfd(sd_bus_message *m, Request *request, Refusal *refusal)
 {
-        pid_t pid = 0;
-        int fd, r;
+        int r;
 
-        r = sd_bus_message_read_basic(m, 'h', &fd);
-        if (r < 0)
-                return r;
-        r = pidfd_get_pid(fd, &pid);
-        if (r == -EBADF)
-                return refuse(refusal, RESULT_INVALID_ARGS,
-                              "Option pidfd: the file descriptor is none of pidfd_open(2).");
-        if (r < 0)
-                return r;
-        if (pid <= 0)
-                return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Option pidfd: the process %s.",
-                              pid < 0 ? "has ended" : "is in a pid namespace that the broker does not see");
-        request->acquire.target_pidfd = fd;
-        request->acquire.target_pid = pid;
-        return 0;
+        r = sd_bus_message_read_basic(m, 'h', &request->pidfd);
+        return r < 0 ? r : 0;
 }
 
 static int read_lifetime(sd_bus_message *m, Request *request, Refusal *refusal)
@@ -313,6 +273,7 @@ static int read_options(sd_bus_message *m, Request *request, Refusal *refusal)
 int request_read_devices(sd_bus_message *m, unsigned fds_max, Request *ret, Refusal *refusal)
 {
         *ret = (Request){
+                .pidfd = -EBADF,
                 .acquire = {
                         .caller_pidfd = -EBADF,
                         .target_pidfd = -EBADF,

@@ -11,6 +11,7 @@ typedef struct Request {
                 acquire; /* of it: all that the arguments say; the caller's part is for the caller to fill in */
         const char *devices[JOB_DEVICES_MAX];
         char owner_name[LEASE_OWNER_MAX + 1];
+        int pidfd; /* option `pidfd` as it came, or -EBADF */
 } Request;
 
 /* 0, a Result, or a negative errno where the message cannot be read. Everything in `ret` is borrowed from the message,

@@ -44,10 +44,12 @@ typedef struct AcquireRequest {
         CallerFacts caller; /* borrowed for the call */
         bool admin;
         pid_t caller_pid;
-        int caller_pidfd;       /* borrowed; the core dups what it keeps */
-        int target_pidfd;       /* option `pidfd`, borrowed, or -EBADF: the caller itself */
-        pid_t target_pid;       /* of target_pidfd, 0 where that is not given */
-        uint64_t owner;         /* the caller's connection, for broker_owner_gone() */
+        int caller_pidfd; /* borrowed; the core dups what it keeps */
+        int target_pidfd; /* of the process of option `pidfd`, borrowed, or -EBADF: the caller itself */
+        pid_t target_pid; /* of target_pidfd, 0 where that is not given */
+        CallerFacts
+                target_facts; /* what that process is, but for its uid, which the core finds out; borrowed */
+        uint64_t owner;       /* the caller's connection, for broker_owner_gone() */
         const char *owner_name; /* the same beyond a restart (Lease.owner_name), or NULL */
         unsigned
                 fds_max; /* how many fds one message to the caller carries; 0: as many as the kernel passes */

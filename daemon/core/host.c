@@ -89,3 +89,19 @@ unsigned numa_distance(const NumaDistances *distances, int node)
                 return NUMA_DISTANCE_FAR;
         return distances->of[node];
 }
+
+void process_credentials_done(ProcessCredentials *credentials)
+{
+        free(credentials->gids);
+        free(credentials->label);
+        *credentials = (ProcessCredentials){};
+}
+
+void process_placement_done(ProcessPlacement *placement)
+{
+        free(placement->cgroup);
+        free(placement->unit);
+        free(placement->slice);
+        free(placement->machine);
+        *placement = (ProcessPlacement){};
+}

@@ -254,6 +254,23 @@ typedef struct ProcessFacts {
         uint64_t start_time; /* clock ticks since boot, /proc/PID/stat field 22 */
 } ProcessFacts;
 
+/* What a process is besides its uid, for match- keys. Strings are owned; NULL where nothing is known. */
+typedef struct ProcessCredentials {
+        gid_t *gids; /* effective, then supplementary */
+        size_t n_gids;
+        char *label; /* LSM label */
+} ProcessCredentials;
+
+void process_credentials_done(ProcessCredentials *credentials);
+
+/* Where systemd has a process. Strings are owned; NULL where there is none. */
+typedef struct ProcessPlacement {
+        char *cgroup; /* for which the others were read */
+        char *unit, *slice, *machine;
+} ProcessPlacement;
+
+void process_placement_done(ProcessPlacement *placement); /* and it is empty */
+
 /* How far NUMA nodes are from where a process runs, by the firmware's figures. */
 #define NUMA_NODES_MAX 64
 #define NUMA_DISTANCE_NEAR                                                                                  \
@@ -286,7 +303,12 @@ typedef struct HostOps {
         /* Calls back once when the process ends. `pidfd` is borrowed for the time of the watch. */
         int (*process_watch)(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret);
         void (*process_unwatch)(Host *host, HostWatch *watch); /* NULL is fine */
-        int (*process_open)(Host *host, pid_t pid, int *ret_pidfd);
+        /* With when the process of that pid started, as of before the pidfd was opened: where the facts say otherwise, it
+         * is another process's. -ESRCH where there is none, or the number is a thread's. */
+        int (*process_open)(Host *host, pid_t pid, int *ret_pidfd, uint64_t *ret_start_time);
+        /* The pid behind a pidfd that came from elsewhere. -EBADF: it is no pidfd; -ESRCH: the process has ended and was
+         * reaped; -EREMOTE: it is in a pid namespace that is not below ours, and has no number here. */
+        int (*process_of_pidfd)(Host *host, int pidfd, pid_t *ret_pid);
         /* Whether the pidfd is of that process: 1, or 0 where it is another's; -ESRCH where its process has ended and was
          * reaped; -EBADF where the file is no pidfd. */
         int (*process_is)(Host *host, pid_t pid, int pidfd);
@@ -301,6 +323,12 @@ typedef struct HostOps {
         /* It is carried out, nobody is told. */
         void (*unit_kill_disown)(Host *host, HostUnitKill *kill);
         int (*process_facts)(Host *host, pid_t pid, int pidfd, ProcessFacts *ret);
+        int (*process_credentials)(Host *host, pid_t pid, int pidfd, ProcessCredentials *ret);
+        /* Brings `placement` up to date; its unit and slice are functions of its control group, and read anew where that
+         * is another. Of the machine, which can be registered later, it asks while there is none and `machine` is set.
+         * 1 where anything changed, 0, -ESRCH (it is empty then) or -ENOMEM. */
+        int (*process_placement)(Host *host, pid_t pid, int pidfd, bool machine,
+                                 ProcessPlacement *placement);
         /* -ESRCH where pid is no longer the process of pidfd; then nothing was changed. */
         int (*memlock_get)(Host *host, pid_t pid, int pidfd, MemlockLimit *ret);
         int (*memlock_set)(Host *host, pid_t pid, int pidfd, const MemlockLimit *limit);

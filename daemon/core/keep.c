@@ -95,6 +95,7 @@ int keep_take_process(Broker *broker, const LeaseRecord *record, int *ret_pidfd,
         Host *host = broker->host;
         _cleanup_close_ int pidfd = -EBADF;
         char name[NAME_MAX_BYTES];
+        uint64_t start_time;
         bool kept;
         int r;
 
@@ -109,7 +110,7 @@ int keep_take_process(Broker *broker, const LeaseRecord *record, int *ret_pidfd,
                 } else if (r < 0 && r != -ESRCH)
                         return r;
         }
-        r = pidfd >= 0 ? 0 : host->ops->process_open(host, record->pid, &pidfd);
+        r = pidfd >= 0 ? 0 : host->ops->process_open(host, record->pid, &pidfd, &start_time);
         if (r >= 0)
                 r = check_process(host, record, pidfd, ret_facts);
         if (r == -ESRCH && kept)

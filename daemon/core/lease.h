@@ -63,14 +63,14 @@ struct Holder {
         Holder *next, *prev; /* utlist, in Broker.holders */
 };
 
-/* Who asked, as the policy was told. The unit is the lease's own member, since people are told it too. */
+/* Who asked, as the policy was told; the process that holds the lease may be another one, in another unit. */
 #define LEASE_GIDS_MAX 64
 typedef struct LeaseCaller {
         bool known; /* all of it; else none of it counts */
         uid_t uid;
         size_t n_gids;
         gid_t gids[LEASE_GIDS_MAX];
-        char slice[256], machine[65], label[256]; /* "" where there is none */
+        char unit[256], slice[256], machine[65], label[256]; /* "" where there is none */
 } LeaseCaller;
 
 struct Lease {
@@ -84,7 +84,7 @@ struct Lease {
         EndReason end_reason; /* where RECLAIMING */
         unsigned backend;     /* POLICY_BACKEND_… */
         char label[LEASE_LABEL_MAX + 1];
-        char unit[256];
+        char unit[256]; /* of the process */
         uint64_t owner; /* bus connection, as the bus layer numbers them; 0 = none */
         char owner_name[LEASE_OWNER_MAX +
                         1]; /* how the bus layer finds it again after a restart; "" = not at all */

@@ -384,7 +384,9 @@ static Lease *lease_of_plan(Broker *broker, const AcquireRequest *request, const
         lease->lifetime = request->lifetime;
         lease->backend = plan->backend;
         (void)snprintf(lease->label, sizeof(lease->label), "%s", strempty(request->label));
-        (void)snprintf(lease->unit, sizeof(lease->unit), "%s", strempty(request->caller.unit));
+        (void)snprintf(
+                lease->unit, sizeof(lease->unit), "%s",
+                strempty(request->target_pidfd >= 0 ? request->target_facts.unit : request->caller.unit));
         lease->owner = request->owner;
         (void)snprintf(lease->owner_name, sizeof(lease->owner_name), "%s", strempty(request->owner_name));
         lease->pid = plan->pid;

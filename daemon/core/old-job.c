@@ -113,6 +113,7 @@ int broker_restore_job(Broker *broker, const JobRecord *record)
 {
         Host *host = broker->host;
         ProcessFacts facts;
+        uint64_t start_time;
         OldJob *old;
         int r = 0;
 
@@ -122,7 +123,7 @@ int broker_restore_job(Broker *broker, const JobRecord *record)
         old->broker = broker;
         old->record = *record;
         old->pidfd = -EBADF;
-        r = host->ops->process_open(host, record->pid, &old->pidfd);
+        r = host->ops->process_open(host, record->pid, &old->pidfd, &start_time);
         if (r >= 0)
                 r = host->ops->process_facts(host, record->pid, old->pidfd, &facts);
         if (r >= 0 && (facts.start_time != record->start_time || facts.zombie))

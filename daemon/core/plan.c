@@ -93,10 +93,13 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
         r = plan->pidfd < 0 || plan->pid <= 0
                     ? -ESRCH
                     : host->ops->process_facts(host, plan->pid, plan->pidfd, facts);
-        if (r == -ESRCH || (r >= 0 && facts->zombie))
+        if (r == -ESRCH)
                 return refuse(refusal, RESULT_PROCESS_UNUSABLE, "Process %d has ended.", (int)plan->pid);
         if (r < 0)
                 return r;
+        if (facts->zombie)
+                return refuse(refusal, RESULT_PROCESS_UNUSABLE,
+                              "Process %d is a zombie: its first thread has ended.", (int)plan->pid);
 
         if (facts->thread)
                 return refuse(refusal, RESULT_PROCESS_UNUSABLE,
@@ -109,6 +112,18 @@ static int check_process(Broker *broker, const AcquireRequest *request, AcquireP
                               "Process %d does not run wholly as uid %u, the caller's; tenant %s has no "
                               "allow-on-behalf.",
                               (int)plan->pid, (unsigned)request->caller.uid, plan->tenant->name);
+        else if (request->target_pidfd >= 0) {
+                CallerFacts target = request->target_facts;
+                TenantMatchKey failed = _TENANT_MATCH_MAX;
+
+                target.uid = facts->uid;
+                if (!tenant_match(&plan->tenant->match, &target, &failed))
+                        return refuse(refusal, RESULT_PROCESS_UNUSABLE,
+                                      "Process %d is not tenant %s as the caller is: %s does not hold for "
+                                      "it, and the tenant has no allow-on-behalf.",
+                                      (int)plan->pid, plan->tenant->name,
+                                      tenant_match_key_to_string(failed));
+        }
         if (facts->ipc_lock && !plan->tenant->allow_ipc_lock)
                 return refuse(refusal, RESULT_DENIED_BY_POLICY,
                               "Process %d has CAP_IPC_LOCK, so its locked memory would not be counted; drop "

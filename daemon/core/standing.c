@@ -17,11 +17,12 @@ void lease_set_caller(Lease *lease, const CallerFacts *caller)
         if (caller->n_gids > LEASE_GIDS_MAX || strlen(strempty(caller->slice)) >= sizeof(kept->slice) ||
             strlen(strempty(caller->machine)) >= sizeof(kept->machine) ||
             strlen(strempty(caller->label)) >= sizeof(kept->label) ||
-            strlen(strempty(caller->unit)) >= sizeof(lease->unit))
+            strlen(strempty(caller->unit)) >= sizeof(kept->unit))
                 return;
         kept->n_gids = caller->n_gids;
         for (size_t i = 0; i < caller->n_gids; i++)
                 kept->gids[i] = caller->gids[i];
+        strcpy(kept->unit, strempty(caller->unit));
         strcpy(kept->slice, strempty(caller->slice));
         strcpy(kept->machine, strempty(caller->machine));
         strcpy(kept->label, strempty(caller->label));
@@ -41,7 +42,7 @@ static CallerFacts caller_of(const Lease *lease)
                 .uid = kept->uid,
                 .gids = kept->gids,
                 .n_gids = kept->n_gids,
-                .unit = known(lease->unit),
+                .unit = known(kept->unit),
                 .slice = known(kept->slice),
                 .machine = known(kept->machine),
                 .label = known(kept->label),

@@ -15,6 +15,7 @@
 #include "daemon/host/machine.h"
 #include "daemon/host/mdev.h"
 #include "daemon/host/numa.h"
+#include "daemon/host/placement.h"
 #include "daemon/host/process.h"
 #include "daemon/host/unit-kill.h"
 #include "daemon/host/usage.h"
@@ -142,9 +143,25 @@ static void machine_job_disown(Host *host, HostJob *job)
         workers_disown(job);
 }
 
-static int machine_process_open(Host *host, pid_t pid, int *ret_pidfd)
+static int machine_process_open(Host *host, pid_t pid, int *ret_pidfd, uint64_t *ret_start_time)
 {
-        return process_open(pid, ret_pidfd);
+        return process_open(pid, ret_pidfd, ret_start_time);
+}
+
+static int machine_process_of_pidfd(Host *host, int pidfd, pid_t *ret_pid)
+{
+        return process_of_pidfd(pidfd, ret_pid);
+}
+
+static int machine_process_credentials(Host *host, pid_t pid, int pidfd, ProcessCredentials *ret)
+{
+        return process_read_credentials(pid, pidfd, ret);
+}
+
+static int machine_process_placement(Host *host, pid_t pid, int pidfd, bool machine,
+                                     ProcessPlacement *placement)
+{
+        return placement_read(pid, pidfd, machine, placement);
 }
 
 static int machine_process_is(Host *host, pid_t pid, int pidfd)
@@ -296,6 +313,9 @@ static const HostOps machine_ops = {
         .process_unwatch = machine_process_unwatch,
         .process_open = machine_process_open,
         .process_is = machine_process_is,
+        .process_of_pidfd = machine_process_of_pidfd,
+        .process_credentials = machine_process_credentials,
+        .process_placement = machine_process_placement,
         .process_alive = machine_process_alive,
         .process_kill = machine_process_kill,
         .unit_kill = machine_unit_kill,

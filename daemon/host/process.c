@@ -10,17 +10,6 @@
 
 #include "daemon/host/process.h"
 
-int process_open(pid_t pid, int *ret_pidfd)
-{
-        int fd = pidfd_open(pid, 0);
-
-        if (fd < 0)
-                /* A thread's number, not a process's, is EINVAL, and since Linux 6.18 ENOENT. */
-                return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
-        *ret_pidfd = fd;
-        return 0;
-}
-
 int process_alive(int pidfd)
 {
         struct pollfd item = { .fd = pidfd, .events = POLLIN };
@@ -31,22 +20,6 @@ int process_alive(int pidfd)
         if (item.revents & POLLNVAL)
                 return -EBADF;
         return r == 0;
-}
-
-int process_is(pid_t pid, int pidfd)
-{
-        _cleanup_(fclosep) FILE *file = NULL;
-        char path[64], line[256];
-        int n;
-
-        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-        file = fopen(path, "re");
-        if (!file)
-                return errno == ENOENT ? -EBADF : -errno;
-        while (fgets(line, sizeof(line), file))
-                if (sscanf(line, "Pid: %d", &n) == 1)
-                        return n < 0 ? -ESRCH : n == (int)pid;
-        return -EBADF;
 }
 
 static int still_alive(int pidfd)
@@ -91,6 +64,77 @@ int process_start_time(pid_t pid, uint64_t *ret)
         return errno != 0 ? -errno : 0;
 }
 
+int process_open(pid_t pid, int *ret_pidfd, uint64_t *ret_start_time)
+{
+        uint64_t start_time;
+        int fd, r;
+
+        r = process_start_time(pid, &start_time);
+        if (r < 0)
+                return r;
+        fd = pidfd_open(pid, 0);
+        if (fd < 0)
+                /* A thread's number, not a process's, is EINVAL, and since Linux 6.18 ENOENT. */
+                return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
+        *ret_pidfd = fd;
+        *ret_start_time = start_time;
+        return 0;
+}
+
+/* What the kernel calls the file of a pidfd, with pidfs (Linux 6.9) and before; a file that somebody made has a slash. */
+static bool is_called_pidfd(int fd)
+{
+        static const char name[] = "anon_inode:[pidfd]";
+        char path[64], target[sizeof(name)];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        n = readlink(path, target, sizeof(target));
+        return n == (ssize_t)strlen(name) && memcmp(target, name, (size_t)n) == 0;
+}
+
+/* The kernel says it in fdinfo. Whether it is one it is asked first, since fdinfo of other files has text of their makers
+ * (of a dma-buf its name, which may have lines). EINVAL is the answer for those, and for a process of a pid namespace that
+ * is not below ours, which has the number 0 here; -1 is a process that was reaped (pidfd_send_signal() and
+ * pidfd_show_fdinfo(), Linux 6.1 and 6.12). */
+int process_of_pidfd(int pidfd, pid_t *ret_pid)
+{
+        _cleanup_(fclosep) FILE *file = NULL;
+        char path[64], line[128];
+
+        if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno != ESRCH && errno != EPERM) {
+                if (errno != EINVAL)
+                        return -errno;
+                return is_called_pidfd(pidfd) ? -EREMOTE : -EBADF;
+        }
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        file = fopen(path, "re");
+        if (!file)
+                return -errno;
+        while (fgets(line, sizeof(line), file)) {
+                long pid;
+
+                if (sscanf(line, "Pid: %ld", &pid) != 1)
+                        continue;
+                if (pid <= 0)
+                        return pid < 0 ? -ESRCH : -EREMOTE;
+                *ret_pid = (pid_t)pid;
+                return 0;
+        }
+        return -EBADF;
+}
+
+int process_is(pid_t pid, int pidfd)
+{
+        pid_t found = 0;
+        int r;
+
+        r = process_of_pidfd(pidfd, &found);
+        if (r == -EREMOTE)
+                return 0;
+        return r < 0 ? r : found == pid;
+}
+
 int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret)
 {
         _cleanup_(fclosep) FILE *file = open_proc(pid, "status");
@@ -130,6 +174,75 @@ int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret)
         facts.mixed_uids = uids[1] != uids[0] || uids[2] != uids[0] || uids[3] != uids[0];
         facts.thread = tgid != pid;
         *ret = facts;
+        return 0;
+}
+
+/* "Gid:\t100\t100\t100\t100", of which the second counts, and "Groups:\t4 24 100 \n", of whatever length. */
+static int read_gids(FILE *file, ProcessCredentials *ret)
+{
+        _cleanup_free_ char *line = NULL;
+        size_t size = 0;
+
+        while (getline(&line, &size, file) >= 0) {
+                unsigned gid;
+                char *p, *end;
+
+                if (sscanf(line, "Gid: %*u %u", &gid) == 1) {
+                        ret->gids = malloc(sizeof(gid_t));
+                        if (!ret->gids)
+                                return -ENOMEM;
+                        ret->gids[ret->n_gids++] = gid;
+                }
+                if (strncmp(line, "Groups:", 7) != 0)
+                        continue;
+                for (p = line + 7;; p = end) {
+                        unsigned long n = strtoul(p, &end, 10);
+                        gid_t *more;
+
+                        if (end == p)
+                                break;
+                        more = reallocarray(ret->gids, ret->n_gids + 1, sizeof(gid_t));
+                        if (!more)
+                                return -ENOMEM;
+                        ret->gids = more;
+                        ret->gids[ret->n_gids++] = (gid_t)n;
+                }
+        }
+        return 0;
+}
+
+/* NULL where no LSM has a word for it. As SO_PEERSEC gives it to the bus, that is without the end of the line. */
+static int read_label(pid_t pid, char **ret)
+{
+        _cleanup_(fclosep) FILE *file = open_proc(pid, "attr/current");
+        _cleanup_free_ char *line = NULL;
+        size_t size = 0;
+
+        if (!file || getline(&line, &size, file) < 0)
+                return errno == ENOMEM ? -ENOMEM : 0;
+        line[strcspn(line, "\n")] = 0;
+        if (line[0])
+                *ret = TAKE_PTR(line);
+        return 0;
+}
+
+int process_read_credentials(pid_t pid, int pidfd, ProcessCredentials *ret)
+{
+        _cleanup_(process_credentials_done) ProcessCredentials credentials = {};
+        _cleanup_(fclosep) FILE *file = open_proc(pid, "status");
+        int r;
+
+        if (!file)
+                return errno == ENOENT ? -ESRCH : -errno;
+        r = read_gids(file, &credentials);
+        if (r >= 0)
+                r = read_label(pid, &credentials.label);
+        if (r >= 0)
+                r = still_alive(pidfd);
+        if (r < 0)
+                return r;
+        *ret = credentials;
+        credentials = (ProcessCredentials){};
         return 0;
 }
 

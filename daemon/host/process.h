@@ -7,12 +7,13 @@
 
 #include "daemon/core/host.h"
 
-int process_open(pid_t pid, int *ret_pidfd);      /* -ESRCH where there is none */
+int process_open(pid_t pid, int *ret_pidfd, uint64_t *ret_start_time); /* HostOps.process_open */
+int process_of_pidfd(int pidfd, pid_t *ret_pid);                       /* HostOps.process_of_pidfd */
+int process_alive(int pidfd);                                          /* 1, 0, -errno; a zombie has ended */
 int process_start_time(pid_t pid, uint64_t *ret); /* ProcessFacts.start_time, of whatever has that pid now */
-int process_alive(int pidfd);                     /* 1, 0, -errno; a zombie has ended */
-/* As HostOps.process_is: by the "Pid:" of /proc/self/fdinfo (kernel/fork.c, pidfd_show_fdinfo(), Linux 6.12). */
-int process_is(pid_t pid, int pidfd);
+int process_is(pid_t pid, int pidfd);             /* HostOps.process_is */
 int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret);
+int process_read_credentials(pid_t pid, int pidfd, ProcessCredentials *ret);
 int process_memlock_get(pid_t pid, int pidfd, MemlockLimit *ret);
 int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit);
 /* The larger of VmPin and VmLck: iommufd counts pinned pages in both in the per-process mode, type1 in VmLck only. */

@@ -90,7 +90,9 @@ static int put_caller(FILE *file, const Lease *lease)
         for (size_t i = 0; i < caller->n_gids; i++)
                 (void)fprintf(file, "%u ", (unsigned)caller->gids[i]);
         (void)fputs("\"\n", file);
-        r = record_put_string(file, "caller-slice", caller->slice);
+        r = record_put_string(file, "caller-unit", caller->unit);
+        if (r >= 0)
+                r = record_put_string(file, "caller-slice", caller->slice);
         if (r >= 0)
                 r = record_put_string(file, "caller-machine", caller->machine);
         return r < 0 ? r : record_put_string(file, "caller-label", caller->label);
@@ -347,6 +349,7 @@ static void get_caller(const dictionary *record, LeaseRecord *lease, int *r)
                 return;
         caller->uid = (uid_t)record_get_number(record, "record", "caller-uid", UINT32_MAX, r);
         get_gids(record, caller, r);
+        record_get_string(record, "record", "caller-unit", caller->unit, sizeof(caller->unit), r);
         record_get_string(record, "record", "caller-slice", caller->slice, sizeof(caller->slice), r);
         record_get_string(record, "record", "caller-machine", caller->machine, sizeof(caller->machine), r);
         record_get_string(record, "record", "caller-label", caller->label, sizeof(caller->label), r);

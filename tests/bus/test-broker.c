@@ -142,7 +142,13 @@ static void obey(TestBroker *self, const char *order)
         else if (streq(verb, "reset-error")) {
                 fake_host_device(self->fake, id)->reset = number ? RESET_FAILED : RESET_DONE;
                 fake_host_device(self->fake, id)->reset_errno = number;
-        } else if (streq(verb, "slow"))
+        } else if (streq(verb, "unit")) /* of the process NUMBER */
+                fake_host_set_unit(self->fake, number, word);
+        else if (streq(verb, "stale"))
+                self->fake->stale = number;
+        else if (streq(verb, "reused"))
+                self->fake->reused = number;
+        else if (streq(verb, "slow"))
                 fake_host_slow(self->fake);
         else if (streq(verb, "state")) {
                 const Device *device = broker_device(self->broker, id);

@@ -130,10 +130,29 @@ static void test_number_of_the_dead(void **state)
         peer_finish(&blue);
 }
 
+static void is_another(Client *c, const void *arg)
+{
+        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 0);
+
+        CHECK(streq(g.error, OURS "ProcessUnusable") && strstr(g.text, "another one has its number"));
+}
+
+/* Proves: a number that goes to another process between a look at it and its pidfd is nobody's. */
+static void test_number_that_changes_hands(void **state)
+{
+        Fixture *f = *state;
+
+        (void)broker_tell(f, "reused - 1");
+        run_as(f, UID_BLUE, is_another, NULL);
+        assert_int_equal(broker_count(f, "leases"), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_number_of_the_dead, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_number_that_changes_hands, fixture_setup,
+                                                fixture_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

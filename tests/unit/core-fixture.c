@@ -47,12 +47,13 @@ static int op_process_facts(Host *host, pid_t pid, int pidfd, ProcessFacts *ret)
                        : the_core->fake_ops.process_facts(host, pid, pidfd, ret);
 }
 
-static int op_process_open(Host *host, pid_t pid, int *ret_pidfd)
+static int op_process_open(Host *host, pid_t pid, int *ret_pidfd, uint64_t *ret_start_time)
 {
         int r;
 
-        return fails(the_core, OP_PROCESS_OPEN, &r) ? r
-                                                    : the_core->fake_ops.process_open(host, pid, ret_pidfd);
+        return fails(the_core, OP_PROCESS_OPEN, &r)
+                       ? r
+                       : the_core->fake_ops.process_open(host, pid, ret_pidfd, ret_start_time);
 }
 
 static int op_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata, HostWatch **ret)
@@ -630,6 +631,7 @@ static void make_request(const Ask *ask, AcquireRequest *ret)
                 .caller_pidfd = ask->process->pidfd,
                 .target_pidfd = ask->target ? ask->target->pidfd : -EBADF,
                 .target_pid = ask->target ? ask->target->pid : 0,
+                .target_facts = { .unit = ask->target ? ask->target->unit : NULL },
                 .owner = ask->owner,
                 .owner_name = ask->owner_name,
                 .devices = ask->devices,

@@ -143,6 +143,7 @@ void store_sample(StoreSample *ret, size_t n_devices)
                             .uid = UINT32_MAX - 1,
                             .n_gids = 3,
                             .gids = { 0, 2001, UINT32_MAX - 1 },
+                            .unit = "vm@1.service",
                             .slice = "blue; \".slice",
                             .machine = "",
                             .label = "a:b\n[c]" },
@@ -187,6 +188,7 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_true(record->caller.n_gids == lease->caller.n_gids);
         for (size_t i = 0; i < lease->caller.n_gids; i++)
                 assert_int_equal(record->caller.gids[i], lease->caller.gids[i]);
+        assert_string_equal(record->caller.unit, lease->caller.unit);
         assert_string_equal(record->caller.slice, lease->caller.slice);
         assert_string_equal(record->caller.machine, lease->caller.machine);
         assert_string_equal(record->caller.label, lease->caller.label);
