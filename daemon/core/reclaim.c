@@ -298,7 +298,7 @@ void lease_reclaim(Lease *lease)
                 job.n_devices++;
         }
         /* A copy that the service manager has is one that keeps the device from being free. */
-        if (container_release(broker, lease, &job) && broker->store->fd_barrier &&
+        if (container_release(broker, lease, &job) && broker->store && broker->store->fd_barrier &&
             broker->store->fd_barrier(broker->store_userdata, &barrier) >= 0)
                 job.barrier = barrier;
         /* Even without a device there may be memory to unpin, which is for a worker. */
