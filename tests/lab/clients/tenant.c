@@ -24,6 +24,7 @@ static const struct {
         { "peek-igb", "IGB", 2, tenant_peek_igb },
         { "pass-dup", "DEVICE --unbound|--bound|--group|--mmap", 3, tenant_pass_dup },
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
+        { "memlock-many", "BYTES ORDER DEVICE...", 4, tenant_memlock_many },
         { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },
         { "reissue", "EDU", 2, tenant_reissue },
         { "long-id", "BYTES", 2, tenant_long_id },

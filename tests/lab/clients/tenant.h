@@ -12,6 +12,7 @@ int tenant_dma_loop(int argc, char **argv);
 int tenant_peek_igb(int argc, char **argv);
 int tenant_pass_dup(int argc, char **argv);
 int tenant_memlock(int argc, char **argv);
+int tenant_memlock_many(int argc, char **argv);
 int tenant_share(int argc, char **argv);
 int tenant_reissue(int argc, char **argv);
 int tenant_long_id(int argc, char **argv);
