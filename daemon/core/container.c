@@ -39,7 +39,7 @@ static bool needs_group(Broker *broker, const Container *container, int number)
                 if (!uses(lease, container))
                         continue;
                 for (size_t i = 0; i < lease->n_devices; i++)
-                        if (!lease->settled[i] && lease->devices[i]->info.group == number)
+                        if (lease->devices[i]->info.group == number)
                                 return true;
         }
         return false;

@@ -16,16 +16,15 @@ static void put_device(Lease *lease, Device *device, bool took)
         device->lease = lease;
 }
 
-/* Closes the gaps that devices left which belong to another lease now. */
+/* Closes the gaps that devices left which belong to another lease now. None is settled in an active lease. */
 static void keep_own_devices(Lease *lease)
 {
         size_t kept = 0;
 
         for (size_t i = 0; i < lease->n_devices; i++) {
-                if (!lease->settled[i] && lease->devices[i]->lease != lease)
+                if (lease->devices[i]->lease != lease)
                         continue;
                 lease->devices[kept] = lease->devices[i];
-                lease->settled[kept] = lease->settled[i];
                 lease->took[kept++] = lease->took[i];
         }
         lease->n_devices = kept;

@@ -50,8 +50,7 @@ void lease_settle_device(Lease *lease, size_t i)
         lease->devices[i] = NULL;
         device->asked_back = false;
         lease->tenant->devices_leased--;
-        if (device->lease == lease)
-                device->lease = NULL;
+        device->lease = NULL;
         broker_wake_waiters(lease->broker);
 }
 

@@ -41,8 +41,7 @@ void linger_stop(Broker *broker, Device *device)
                 return;
         device->kept_for[0] = 0;
         device->kept_until = 0;
-        if (device->kept_timer)
-                broker->host->ops->timer_stop(broker->host, device->kept_timer->timer);
+        broker->host->ops->timer_stop(broker->host, device->kept_timer->timer);
         free(device->kept_timer);
         device->kept_timer = NULL;
         if (streq(device->state_reason, LINGER_REASON))
@@ -108,7 +107,7 @@ void linger_start(Broker *broker, const Lease *lease, Device *device)
         now = broker->host->ops->monotonic(broker->host);
         if (usec > 0)
                 reserve(broker, device, lease->tenant->name,
-                        usec > UINT64_MAX - now ? UINT64_MAX : now + usec);
+                        now + usec); /* which policy keeps from wrapping */
 }
 
 void linger_restore(Broker *broker, Device *device, const char *tenant, uint64_t until)

@@ -41,8 +41,6 @@ int plan_result_of_verdict(const Verdict *verdict, Refusal *refusal)
                 [VERDICT_TAKEN] = RESULT_DEVICE_TAKEN,
         };
 
-        if (verdict->code < 0 || (size_t)verdict->code >= ELEMENTSOF(table))
-                return -EINVAL;
         if (verdict->code == VERDICT_ALLOWED)
                 return 0;
         return refuse(refusal, table[verdict->code], "%s", verdict->text);
@@ -210,7 +208,7 @@ static int decide(Broker *broker, const AcquireRequest *asked, AcquirePlan *plan
         DeviceFacts facts[JOB_DEVICES_MAX];
         DecideDevice rows[JOB_DEVICES_MAX] = {};
         char holders[JOB_DEVICES_MAX][HOLDER_TEXT_MAX];
-        const Tenant *tenant = broker_tenant(broker, plan->tenant->name);
+        const Tenant *tenant = broker_tenant(broker, plan->tenant->name); /* each of the policy's is there */
         DecideRequest request = {
                 .policy = broker->policy,
                 .tenant = plan->tenant,
@@ -220,10 +218,10 @@ static int decide(Broker *broker, const AcquireRequest *asked, AcquirePlan *plan
                 .memlock = plan->memlock,
                 .containers = 1,
                 .extends_lease = plan->target != NULL,
-                .devices_leased = (tenant ? tenant->devices_leased : 0) +
+                .devices_leased = tenant->devices_leased +
                                   linger_count(broker, plan->tenant->name, plan->devices, plan->n_devices),
-                .leases = tenant ? tenant->n_leases : 0,
-                .memlock_committed = tenant ? tenant->memlock_committed : 0,
+                .leases = tenant->n_leases,
+                .memlock_committed = tenant->memlock_committed,
                 .host_committed = broker->memlock_committed,
                 .mem_total = broker->host->ops->mem_total(broker->host),
                 .admin = asked->admin,
@@ -305,10 +303,9 @@ static int check_backend(Broker *broker, const AcquirePlan *plan, Refusal *refus
         if (plan->backend != 0 && (plan->backend & offered))
                 return 0;
         return refuse(refusal, RESULT_BACKEND_UNAVAILABLE,
-                      "The %s backend is not offered here; %s%s%s. The Backends property lists what is.",
+                      "The %s backend is not offered here; %s and %s. The Backends property lists what is.",
                       plan->backend == 0 ? "tenant's" : backend_name(plan->backend),
                       offered & POLICY_BACKEND_IOMMUFD ? "iommufd is" : "this kernel has no /dev/iommu",
-                      offered == POLICY_BACKEND_ALL ? ", " : " and ",
                       offered & POLICY_BACKEND_GROUP ? "group is"
                                                      : "no /dev/vfio/vfio, or the policy has it not");
 }

@@ -168,8 +168,8 @@ static int find_group(Broker *broker, const SelectFor *who, const char *argument
         return 0;
 }
 
-/* Whether the device alone could be had now: 0, RESULT_DENIED_BY_POLICY where the tenant may not use it at all,
- * RESULT_DEVICE_TAKEN where it may be free later, or what else speaks against it. Quotas are for the sum. */
+/* Whether the device alone could be had now: 0, RESULT_DENIED_BY_POLICY where the tenant may not use it at all, or
+ * RESULT_DEVICE_TAKEN where it may be free later. Quotas are for the sum. */
 static int check_candidate(Broker *broker, const PolicyTenant *tenant, const Device *device,
                            Refusal *refusal)
 {
@@ -194,6 +194,7 @@ static int check_candidate(Broker *broker, const PolicyTenant *tenant, const Dev
         case VERDICT_GROUP_SPLIT:
         case VERDICT_RESET_SPLIT:
         case VERDICT_TAKEN: return refuse(refusal, RESULT_DEVICE_TAKEN, "%s", verdict.text);
+        /* Quotas, budgets and backends were not asked for, so that it is the policy's word on the device. */
         default: return plan_result_of_verdict(&verdict, refusal);
         }
 }
@@ -240,32 +241,29 @@ static int parse_pool(Broker *broker, const SelectFor *who, const char *argument
 typedef struct Census {
         size_t n_usable; /* that the tenant may use: */
         size_t n_free, n_taken;
-        Refusal denied, other;    /* the first of each; code RESULT_OK for none */
+        Refusal denied, other;    /* by policy, by the host; the first of each; code RESULT_OK for none */
         char type[MDEV_TYPE_MAX]; /* of mdev that can be made for the pool, but too few; "" for none */
 } Census;
 
-/* Counts the device. 1 where it is free, 0 where it is not, or a negative errno. */
-static int weigh(Broker *broker, const PolicyTenant *tenant, const Device *device, const Choice *choices,
-                 size_t n_choices, Census *census)
+/* Counts the device. Whether it is free. */
+static bool weigh(Broker *broker, const PolicyTenant *tenant, const Device *device, const Choice *choices,
+                  size_t n_choices, Census *census)
 {
         Refusal why;
         int r = check_candidate(broker, tenant, device, &why);
 
-        if (r < 0)
-                return r;
         if (r == RESULT_DENIED_BY_POLICY) {
                 if (census->denied.code == RESULT_OK)
                         census->denied = why;
-                return 0;
+                return false;
         }
         census->n_usable++;
-        if (r == RESULT_DEVICE_TAKEN || (r == 0 && is_chosen(choices, n_choices, device)))
+        if (r != 0 || is_chosen(choices, n_choices, device)) {
                 census->n_taken++;
-        else if (r == 0)
-                census->n_free++;
-        else if (census->other.code == RESULT_OK)
-                census->other = why;
-        return r == 0 && !is_chosen(choices, n_choices, device);
+                return false;
+        }
+        census->n_free++;
+        return true;
 }
 
 /* How many mdevs of that type and parent the call has chosen to make already. */
@@ -307,7 +305,7 @@ static int make_one(Broker *broker, const PolicyTenant *tenant, const PolicyPool
         if (r == 0 && !census->type[0])
                 memcpy(census->type, type->type, sizeof(census->type));
         device_free(device);
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 /* Where too few are free: new ones, of the types that the pool names. `ret` is one of the choices. */
@@ -399,10 +397,7 @@ static int choose_of_pool(Broker *broker, const SelectFor *who, const NumaDistan
                     (!device->group && device_needs_group(device)) ||
                     !selector_list_find(&pool->devices, &facts))
                         continue;
-                r = weigh(broker, tenant, device, choices, n_choices, &census);
-                if (r < 0)
-                        return r;
-                if (r > 0)
+                if (weigh(broker, tenant, device, choices, n_choices, &census))
                         candidates[n++].device = device;
         }
         r = take_nearest(broker, distances, candidates, n, count, ret, &census);

@@ -93,7 +93,7 @@ static bool terms_refuse(const Lease *lease, const PolicyTenant *tenant, Verdict
                                        "container %s is to be of the other backend", container->name);
         }
         for (size_t i = 0; i < lease->n_devices && tenant->reset == POLICY_RESET_REQUIRED; i++)
-                if (!lease->settled[i] && !broker_can_reset(lease->broker, lease->devices[i]))
+                if (!broker_can_reset(lease->broker, lease->devices[i]))
                         return against(verdict, tenant, policy_tenant_said(tenant, "reset"),
                                        "%s has no reset of its own, and tenant %s requires one",
                                        lease->devices[i]->info.id, tenant->name);
@@ -120,6 +120,7 @@ static void decide(const Lease *lease, Verdict *verdict)
                 .policy = broker->policy,
                 .tenant = tenant,
                 .devices = rows,
+                .n_devices = lease->n_devices, /* none is settled before the lease is reclaimed */
                 .backend = lease->backend,
         };
 
@@ -128,11 +129,7 @@ static void decide(const Lease *lease, Verdict *verdict)
                 return;
         }
         for (size_t i = 0; i < lease->n_devices; i++)
-                if (!lease->settled[i]) {
-                        plan_decide_row(broker, tenant, lease->devices[i], facts + request.n_devices,
-                                        rows + request.n_devices);
-                        request.n_devices++;
-                }
+                plan_decide_row(broker, tenant, lease->devices[i], facts + i, rows + i);
         decide_standing(&request, lease->caller.known ? &caller : NULL, verdict);
         if (verdict->code == VERDICT_ALLOWED)
                 (void)terms_refuse(lease, tenant, verdict);
