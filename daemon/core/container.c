@@ -147,7 +147,8 @@ int container_get(Broker *broker, const char *tenant, const char *name, const ch
         Container *container = broker_container(broker, tenant, name ?: lease_id);
         int r;
 
-        if (container && (!name || !container->named) && container_in_use(broker, container, NULL))
+        /* That a name is not one of a lease in use, the plan has seen. */
+        if (!name && container && container_in_use(broker, container, NULL))
                 return -EEXIST; /* of 2^48 ids, the one that a container has for a name */
         r = container_of_name(broker, tenant, name ?: lease_id, name != NULL, &container);
         if (r < 0)

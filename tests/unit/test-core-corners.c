@@ -105,7 +105,9 @@ static void test_backend(void **state)
         core->fake->offered = POLICY_BACKEND_ALL;
         core_set_policy(core, ANY "backends = iommufd\n");
         broker_device(core->broker, D1)->info.iommufd = false;
-        assert_int_equal(GRANT(core, vmm, { D1 })->backend, POLICY_BACKEND_IOMMUFD);
+        end(core, GRANT(core, vmm, { D1 }));
+        core_set_policy(core, ANY);
+        assert_int_equal(GRANT(core, vmm, { D1 })->backend, POLICY_BACKEND_GROUP);
 
         core->fake->isolation.interrupts = ISOLATION_NO;
         core_set_policy(core, "[broker]\nunsafe-interrupts = yes\n" ANY);
@@ -208,10 +210,16 @@ static void test_made(void **state)
                                           { "a", "two", "", 1, 0 } };
         Core *core = *state;
         FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Answer answer = {};
 
         memcpy(core->fake->mdev_types, types, sizeof(types));
         core->fake->n_mdev_types = ELEMENTSOF(types);
         core_set_policy(core, ANY "[pool m]\ndevices = mdev-type:one, mdev-type:two\n");
+        /* One that is on its way is nobody's to have, and has no group yet. */
+        assert_int_equal(core_ask(core, &(Ask){ blue, { "pool:m" } }, &answer), 0);
+        assert_int_equal(core_ask(core, &(Ask){ blue, { "pool:m*4" } }, &(Answer){}), RESULT_DEVICE_TAKEN);
+        (void)fake_host_run(core->fake);
+        end(core, answer.lease);
         assert_int_equal(GRANT(core, blue, { "pool:m*2", "pool:m" })->n_devices, 3);
         assert_non_null(
                 strstr(REFUSED(core, RESULT_DEVICE_TAKEN, blue, { "pool:m" }), "no more can be made"));
@@ -235,6 +243,26 @@ static void test_no_fd(void **state)
         r = core_ask(core, &(Ask){ blue, { D1 } }, &answer);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         assert_true(r == -EMFILE || r == -EINVAL);
+        core_check_idle(core);
+}
+
+/* The limit went back between the plan of a lease and its grant, and cannot be read again: it is not granted. */
+static void test_no_limit(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Answer answer = {};
+        Lease *first;
+
+        add_devices(core);
+        first = GRANT(core, blue, { D1 }, .memlock = MIB);
+        assert_int_equal(core_ask(core, &(Ask){ blue, { D2 }, .memlock = MIB }, &answer), 0);
+        broker_lease_end(core->broker, first, END_RELEASED);
+        core->fail[OP_MEMLOCK_GET] = EIO;
+        (void)fake_host_run(core->fake);
+        core->fail[OP_MEMLOCK_GET] = 0;
+        assert_int_equal(answer.error, -EIO);
+        assert_true(blue->limit.soft == 8 * MIB);
         core_check_idle(core);
 }
 
@@ -291,6 +319,57 @@ static void test_groups_max(void **state)
         (void)fake_host_run(core->fake);
         fake_host_advance(core->fake, 10 * USEC_PER_SEC);
         core_check_idle(core);
+}
+
+static uint64_t always_seven(_unused_ Host *host)
+{
+        return 7;
+}
+
+/* Of 2^48 ids of leases the one that a container has for a name: not while somebody uses that. And the other way around: a
+ * policy that declares a container by the id of a lease declares nothing. */
+static void test_name_is_id(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Answer answer = {};
+        Lease *lease;
+
+        add_devices(core);
+        lease = GRANT(core, blue, { D1 }, .container = "a00000000007");
+        core->ops.random = always_seven;
+        assert_int_equal(core_ask(core, &(Ask){ blue, { D2 } }, &answer), -EEXIST);
+        core_check(core);
+        end(core, lease);
+        core_set_policy(core, ANY "[container a00000000007]\ntenant = blue\n");
+        lease = GRANT(core, blue, { D2 });
+        assert_string_equal(lease->id, "a00000000007");
+        end(core, lease);
+
+        core_set_policy(core, ANY);
+        lease = GRANT(core, blue, { D2 });
+        core_set_policy(core, ANY "[container a00000000007]\ntenant = blue\n");
+        assert_false(lease->container->declared);
+        end(core, lease);
+}
+
+/* What a type1 container can map is kept with it. */
+static void test_iova(_unused_ void **state)
+{
+        Container container = {};
+        JobResult result;
+        Job job;
+
+        job_init(&job, JOB_OPEN);
+        job_result_init(&result, 1);
+        result.n_iova = 1;
+        result.iova[0] = (struct IovaRange){ 1, 2 };
+        assert_int_equal(container_take_groups(&container, &job, &result), 0);
+        assert_int_equal(container.n_iova, 1);
+        assert_int_equal(container.iova[0].end, 2);
+        result.n_iova = 0;
+        assert_int_equal(container_take_groups(&container, &job, &result), 0);
+        assert_int_equal(container.n_iova, 1);
 }
 
 /* --- wait.c --- */
@@ -390,9 +469,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(request),         TEST(backend), TEST(ids),   TEST(large_group), TEST(left_out),
-                TEST(pool_of_host),    TEST(made),    TEST(no_fd), TEST(no_store),    TEST(groups_max),
-                TEST(wait_at_the_end), TEST(linger),
+                TEST(request),      TEST(backend),    TEST(ids),   TEST(large_group),     TEST(left_out),
+                TEST(pool_of_host), TEST(made),       TEST(no_fd), TEST(no_limit),        TEST(no_store),
+                TEST(groups_max),   TEST(name_is_id), TEST(iova),  TEST(wait_at_the_end), TEST(linger),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * the store's among them. Whatever fails, what is asked for is refused or done, everything stays as it must be, and in
  * the end all is put back. The allocator is put in between by the linker, for the files that are linked in alone. */
 
+#include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
 #define D1 "0000:01:00.0"
@@ -17,7 +18,8 @@
         "[tenant pink]\nmatch-user = 2005\ndevices = any\n"
 #define OWNER 7
 
-#define POLICY_CONTAINER "[container spare]\ntenant = blue\n"
+#define POLICY_CONTAINER                                                                                    \
+        "[container spare]\ntenant = blue\n[pool all]\ndevices = any\n[pool made]\ndevices = mdev-type:x\n"
 
 static size_t countdown; /* allocations until one fails; 0: none does */
 static bool armed;
@@ -176,6 +178,23 @@ static void change(Core *core, Lease *lease, FakeProcess *vmm)
         run(core);
 }
 
+static bool woken(_unused_ void *userdata, _unused_ WaitWake wake)
+{
+        return false;
+}
+
+/* One who waits, and goes. */
+static void wait_a_while(Core *core)
+{
+        Refusal refusal;
+        int r = ARMED(broker_wait(core->broker, OWNER, USEC_PER_SEC, woken, NULL, &refusal));
+
+        assert_true(r == 0 || r == -ENOMEM);
+        assert_int_equal(broker_n_waiters(core->broker), r == 0);
+        broker_owner_gone(core->broker, OWNER);
+        assert_int_equal(broker_n_waiters(core->broker), 0);
+}
+
 /* A run through it all. */
 static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
 {
@@ -190,6 +209,10 @@ static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
         (void)update(core, D2, 3, "igb"); /* another group */
         lease = acquire(core, &(Ask){ vmm, { D1, D2 }, .memlock = MIB });
         (void)acquire(core, &(Ask){ vmm, { D1 } });
+        wait_a_while(core);
+        second = acquire(core, &(Ask){ vmm, { "pool:all" } });
+        if (second)
+                end(core, second);
         if (lease)
                 change(core, lease, vmm);
         set_policy(core, POLICY_HEAD POLICY_RED);
@@ -343,6 +366,76 @@ static void test_growth(_unused_ void **state)
         assert_true(n > 200);
 }
 
+/* A question alone, about what there is and what would be made. */
+static void test_check(void **state)
+{
+        static const char *const pools[] = { "pool:all", "pool:made" };
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 1, UID_BLUE);
+
+        core->fake->mdev_types[0] = (MdevType){ "parent", "x", "", 1, 0 };
+        core->fake->n_mdev_types = 1;
+        (void)core_device(core, D1, 1, "vfio-pci");
+        core_set_policy(core, POLICY_HEAD POLICY_CONTAINER);
+        for (size_t i = 0; i < ELEMENTSOF(pools); i++) {
+                const AcquireRequest request = {
+                        .caller = { .uid = UID_BLUE },
+                        .caller_pid = vmm->pid,
+                        .caller_pidfd = vmm->pidfd,
+                        .target_pidfd = -EBADF,
+                        .devices = pools + i,
+                        .n_devices = 1,
+                };
+                int r = -ENOMEM;
+
+                for (size_t n = 1; r < 0; n++) {
+                        Refusal refusal;
+
+                        countdown = n;
+                        r = ARMED(broker_check(core->broker, &request, &refusal));
+                        assert_true(r == -ENOMEM || (r == 0 && n > 1));
+                        countdown = 0;
+                        core_check_idle(core);
+                }
+        }
+}
+
+/* So many leases that their table grows while one is split in two. */
+static void test_split(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 1, UID_BLUE);
+        unsigned failed = 0;
+
+        for (int i = 0; i < 300; i++) {
+                char ids[2][DEVICE_ID_MAX];
+                const char *second = ids[1];
+                unsigned n = core->broker->n_leases;
+                Answer answer = {};
+                Refusal refusal;
+                int r;
+
+                for (int k = 0; k < 2; k++) {
+                        (void)snprintf(ids[k], sizeof(ids[k]), "%04x:%02x:00.0", k, i);
+                        (void)core_device(core, ids[k], 2 * i + k, "vfio-pci");
+                }
+                assert_int_equal(core_ask(core, &(Ask){ vmm, { ids[0], ids[1] } }, &answer), 0);
+                (void)fake_host_run(core->fake);
+                assert_int_equal(answer.error, 0);
+                assert_int_equal(core->broker->n_leases, n + 1);
+                countdown = 2;
+                r = ARMED(broker_lease_remove(core->broker, answer.lease, &second, 1, &refusal));
+                countdown = 0;
+                assert_true(r == 0 || r == -ENOMEM);
+                assert_int_equal(answer.lease->n_devices, r == 0 ? 1 : 2);
+                failed += r < 0;
+                (void)fake_host_run(core->fake);
+                assert_int_equal(core->broker->n_leases, n + 1);
+        }
+        assert_true(failed > 0);
+        core_check(core);
+}
+
 /* A broker that cannot be made is not there, and the policy is still the caller's. */
 static void test_new(_unused_ void **state)
 {
@@ -370,6 +463,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_allocation),
                 cmocka_unit_test(test_growth),
+                cmocka_unit_test_setup_teardown(test_check, core_setup, core_teardown),
+                cmocka_unit_test_setup_teardown(test_split, core_setup, core_teardown),
                 cmocka_unit_test(test_new),
         };
 
