@@ -17,6 +17,8 @@ typedef struct Choice {
         size_t n_devices;
 } Choice;
 
+_Static_assert(GROUP_DEVICES_MAX <= JOB_DEVICES_MAX, "a group fits in a call");
+
 /* Those of a call, one for each argument. */
 typedef struct Choices {
         Choice items[JOB_DEVICES_MAX];
@@ -59,19 +61,13 @@ static int refuse_too_many(size_t n, Refusal *refusal)
                       n, JOB_DEVICES_MAX);
 }
 
-/* By id; the last one falls out where there are more than `max`. */
-static void insert_sorted(Choice *choice, size_t max, Device *device)
+/* By id. */
+static void insert_sorted(Choice *choice, Device *device)
 {
-        size_t i = choice->n_devices;
+        size_t i = choice->n_devices++;
 
-        while (i > 0 && strcmp(choice->devices[i - 1]->info.id, device->info.id) > 0)
-                i--;
-        if (i >= max)
-                return;
-        if (choice->n_devices < max)
-                choice->n_devices++;
-        memmove(choice->devices + i + 1, choice->devices + i,
-                (choice->n_devices - i - 1) * sizeof(choice->devices[0]));
+        for (; i > 0 && strcmp(choice->devices[i - 1]->info.id, device->info.id) > 0; i--)
+                choice->devices[i] = choice->devices[i - 1];
         choice->devices[i] = device;
 }
 
@@ -141,7 +137,6 @@ static int find_group(Broker *broker, const SelectFor *who, const char *argument
 {
         const Group *group;
         unsigned number;
-        size_t n = 0;
 
         if (!parse_number(argument + strlen(GROUP_PREFIX), &number))
                 return refuse(refusal, RESULT_INVALID_ARGS,
@@ -157,12 +152,9 @@ static int find_group(Broker *broker, const SelectFor *who, const char *argument
 
                 if (device->info.bridge || device->state == DEVICE_GONE)
                         continue;
-                insert_sorted(ret, ELEMENTSOF(ret->devices), device);
-                n++;
+                insert_sorted(ret, device);
         }
-        if (n > ELEMENTSOF(ret->devices))
-                return refuse_too_many(n, refusal);
-        if (n == 0)
+        if (ret->n_devices == 0)
                 return refuse(refusal, RESULT_GROUP_NOT_VIABLE,
                               "IOMMU group %u has no device that can be passed, only bridges.", number);
         return 0;
