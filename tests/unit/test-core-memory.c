@@ -407,7 +407,7 @@ static void test_split(void **state)
         FakeProcess *vmm = core_process(core, 1, UID_BLUE);
         unsigned failed = 0;
 
-        for (int i = 0; i < 300; i++) {
+        for (int i = 0; i < 200; i++) {
                 char ids[2][DEVICE_ID_MAX];
                 const char *second = ids[1];
                 unsigned n = core->broker->n_leases;
