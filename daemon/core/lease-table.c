@@ -7,6 +7,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/revoke.h"
+#include "daemon/core/old-job.h"
 #include "daemon/core/wait.h"
 
 int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
@@ -35,7 +36,7 @@ bool tenant_is_busy(const Tenant *tenant)
         unsigned n = 0;
 
         DL_FOREACH(tenant->leases, lease)
-                n += lease->job != NULL;
+                n += lease->job || old_job_has(lease);
         return n >= TENANT_JOBS_MAX;
 }
 

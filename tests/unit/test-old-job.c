@@ -66,6 +66,39 @@ static void test_opening(void **state)
         (void)GRANT(core, vmm, { D1 });
 }
 
+/* Old ones count: a tenant has no more of them at a time by way of a restart. */
+static void test_counted(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        Answer answers[TENANT_JOBS_MAX] = {};
+        char ids[TENANT_JOBS_MAX][DEVICE_ID_MAX];
+
+        (void)core_device(core, D1, 100, "vfio-pci");
+        for (int i = 0; i < TENANT_JOBS_MAX; i++) {
+                (void)snprintf(ids[i], sizeof(ids[i]), "0000:09:%02x.0", i);
+                (void)core_device(core, ids[i], 200 + i, "vfio-pci");
+                fake_host_device(core->fake, ids[i])->hang = true;
+                assert_int_equal(
+                        core_ask(core, &(Ask){ .process = vmm, .devices = { ids[i] } }, answers + i), 0);
+        }
+        core_restart_empty(core);
+        for (int i = 0; i < TENANT_JOBS_MAX; i++) {
+                FakeProcess *worker = core_process(core, 900 + i, 0);
+                JobRecord record = job_of(worker, JOB_OPEN, ids[i]);
+
+                fake_host_device(core->fake, ids[i])->hang = false;
+                assert_int_equal(broker_restore_job(core->broker, &record), 0);
+        }
+        core_read_records(core);
+        (void)REFUSED(core, RESULT_RATE_LIMITED, vmm, { D1 });
+        for (FakeProcess *p = core->fake->processes; p; p = p->hh.next)
+                if (p->pid == 900)
+                        fake_host_end_process(core->fake, p);
+        (void)fake_host_run(core->fake);
+        (void)GRANT(core, vmm, { D1 });
+}
+
 /* A worker of an administrator's request: no lease has the device, nobody gets it, then it is idle and unproven. */
 static void test_without_lease(void **state)
 {
@@ -197,8 +230,8 @@ static void test_make(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(opening), TEST(without_lease), TEST(quarantined),
-                TEST(ended),   TEST(device_goes),   TEST(make),
+                TEST(opening), TEST(counted),     TEST(without_lease), TEST(quarantined),
+                TEST(ended),   TEST(device_goes), TEST(make),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
