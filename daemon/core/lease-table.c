@@ -6,8 +6,8 @@
 #include <utlist.h>
 
 #include "daemon/core/broker-internal.h"
-#include "daemon/core/revoke.h"
 #include "daemon/core/old-job.h"
+#include "daemon/core/revoke.h"
 #include "daemon/core/wait.h"
 
 int lease_register(Broker *broker, Tenant *tenant, Holder *holder, Lease *lease)
