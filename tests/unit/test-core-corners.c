@@ -74,6 +74,74 @@ static void test_request(void **state)
                 RESULT_PROCESS_UNUSABLE);
 }
 
+/* Option pidfd: the process has to be the tenant that the caller is, by each key, unless the tenant may act for others. */
+static void test_target(void **state)
+{
+        Core *core = *state;
+        FakeProcess *caller = core_process(core, 1, UID_BLUE), *vmm = core_process(core, 2, UID_BLUE);
+        const char *const devices[] = { D1 };
+        AcquireRequest request = {
+                .caller = { .uid = UID_BLUE, .unit = "vm@1.service" },
+                .caller_pid = caller->pid,
+                .caller_pidfd = caller->pidfd,
+                .target_pid = vmm->pid,
+                .target_pidfd = vmm->pidfd,
+                .target_facts = { .unit = "vm@2.service" },
+                .devices = devices,
+                .n_devices = 1,
+        };
+        Refusal refusal;
+
+        add_devices(core);
+        core_set_policy(core, ANY "match-unit = vm@*.service\n");
+        assert_int_equal(broker_check(core->broker, &request, &refusal), 0);
+        request.target_facts.unit = "shell.service";
+        assert_int_equal(broker_check(core->broker, &request, &refusal), RESULT_PROCESS_UNUSABLE);
+        assert_non_null(strstr(refusal.text, "match-unit does not hold"));
+        core_set_policy(core, ANY "match-unit = vm@*.service\nallow-on-behalf = yes\n");
+        assert_int_equal(broker_check(core->broker, &request, &refusal), 0);
+}
+
+/* After a restart that lost the files: nothing joins a container whose file is needed for that; to an iommufd that one lease
+ * has alone its holder can add by itself. */
+static void test_lost(void **state)
+{
+        static const struct {
+                const char *container;
+                unsigned backend;
+                bool joins;
+        } table[] = {
+                { NULL, POLICY_BACKEND_IOMMUFD, true },
+                { NULL, POLICY_BACKEND_GROUP, false },
+                { "c", POLICY_BACKEND_IOMMUFD, false },
+                { "c", POLICY_BACKEND_GROUP, false },
+        };
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+
+        add_devices(core);
+        core->without_keeper = true;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char id[LEASE_ID_MAX];
+                Answer answer = {};
+                int r;
+
+                memcpy(id,
+                       GRANT(core, blue, { D1 }, .container = table[i].container,
+                             .backend = table[i].backend)
+                               ->id,
+                       sizeof(id));
+                core_restart(core);
+                r = core_ask(core, &(Ask){ blue, { D2 }, .lease = broker_lease(core->broker, id) }, &answer);
+                if (r != (table[i].joins ? 0 : (int)RESULT_CONTAINER_INCOMPATIBLE))
+                        fail_msg("case %zu: %d %s", i, r, answer.text);
+                (void)fake_host_run(core->fake);
+                assert_int_equal(answer.error, 0);
+                end(core, broker_lease(core->broker, id));
+                core_check_idle(core);
+        }
+}
+
 /* The backend: what is offered is said, and what policy leaves is taken even where a device is better with another. */
 static void test_backend(void **state)
 {
@@ -326,8 +394,11 @@ static void test_groups_max(void **state)
         (void)fake_host_run(core->fake);
         assert_int_equal(answer.error, -E2BIG);
         core_check(core);
+        /* No worker is to be had when they all end, so that the first one that comes finds the groups of all. */
+        core->fake->job_start_error = EAGAIN;
         fake_host_end_process(core->fake, blue);
         (void)fake_host_run(core->fake);
+        core->fake->job_start_error = 0;
         fake_host_advance(core->fake, 10 * USEC_PER_SEC);
         core_check_idle(core);
 }
@@ -481,9 +552,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(request),      TEST(backend),    TEST(ids),   TEST(large_group),     TEST(left_out),
-                TEST(pool_of_host), TEST(made),       TEST(no_fd), TEST(no_limit),        TEST(no_store),
-                TEST(groups_max),   TEST(name_is_id), TEST(iova),  TEST(wait_at_the_end), TEST(linger),
+                TEST(request),         TEST(target),   TEST(lost),         TEST(backend),    TEST(ids),
+                TEST(large_group),     TEST(left_out), TEST(pool_of_host), TEST(made),       TEST(no_fd),
+                TEST(no_limit),        TEST(no_store), TEST(groups_max),   TEST(name_is_id), TEST(iova),
+                TEST(wait_at_the_end), TEST(linger),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
