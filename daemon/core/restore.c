@@ -173,7 +173,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 memcpy(device->prior_override, record->devices[i].prior_override,
                        sizeof(device->prior_override));
         }
-        if (alive && record->base_known) {
+        if (holder && record->base_known) {
                 if (!holder->base_known)
                         holder->base = record->base;
                 holder->base_known = true;

@@ -254,7 +254,7 @@ static void test_upgrade(void **state)
 
         (void)core_device(core, D1, 1, "vfio-pci");
         (void)core_device(core, D2, 2, "vfio-pci");
-        lease = GRANT(core, vmm, { D1 }, .container = "vm");
+        (void)GRANT(core, vmm, { D1 }, .container = "vm");
         (void)GRANT(core, vmm, { D2 }, .container = "vm");
         core_restart_empty(core);
         core_forget_all(core);
