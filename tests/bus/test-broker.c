@@ -11,6 +11,7 @@
 #include "daemon/bus/session.h"
 #include "daemon/bus/uids.h"
 #include "daemon/core/wait.h"
+#include "daemon/host/placement.h"
 #include "tests/fixtures/fake-host.h"
 
 typedef struct TestBroker {
@@ -121,6 +122,21 @@ static int restart(TestBroker *self, const char *how)
         return bus_find_owners(self->bus);
 }
 
+static int real_placement(Host *host, pid_t pid, int pidfd, bool machine, ProcessPlacement *placement)
+{
+        return placement_read(pid, pidfd, machine, placement);
+}
+
+/* From now on units are those of this machine's systemd, and cost what that costs. */
+static void use_real_placement(TestBroker *self)
+{
+        static HostOps ops;
+
+        ops = *self->fake->host.ops;
+        ops.process_placement = real_placement;
+        self->fake->host.ops = &ops;
+}
+
 /* "WORD [ID [NUMBER [WORD]]]" */
 static void obey(TestBroker *self, const char *order)
 {
@@ -144,6 +160,8 @@ static void obey(TestBroker *self, const char *order)
                 fake_host_device(self->fake, id)->reset_errno = number;
         } else if (streq(verb, "unit")) /* of the process NUMBER */
                 fake_host_set_unit(self->fake, number, word);
+        else if (streq(verb, "real-placement"))
+                use_real_placement(self);
         else if (streq(verb, "stale"))
                 self->fake->stale = number;
         else if (streq(verb, "reused"))
