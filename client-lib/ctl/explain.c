@@ -12,6 +12,7 @@
 #include "client-lib/ctl/policy.h"
 #include "client-lib/ctl/request.h"
 #include "client-lib/ctl/text.h"
+#include "daemon/host/process.h"
 #include "policy/tenant-match.h"
 
 #define GIDS_MAX 1024
@@ -26,6 +27,7 @@ typedef struct Explain {
         CallerFacts caller;
         gid_t gids[GIDS_MAX];
         char *unit, *slice, *machine; /* own ones, owned */
+        ProcessCredentials credentials;
 } Explain;
 
 static void explain_done(Explain *self)
@@ -35,6 +37,7 @@ static void explain_done(Explain *self)
         free(self->unit);
         free(self->slice);
         free(self->machine);
+        process_credentials_done(&self->credentials);
 }
 
 static bool is_tried(const char *name)
@@ -99,16 +102,19 @@ static void on_local_step(void *userdata, const DecideStep *step)
         *(bool *)userdata = !step->passed && !is_tried(step->name);
 }
 
-/* What is known of this very process. */
+/* What is known of this very process; what the bus would say of it. */
 static void be_self(Explain *self)
 {
-        int n = getgroups(GIDS_MAX - 1, self->gids + 1);
+        _cleanup_close_ int pidfd = -EBADF;
+        uint64_t start_time;
 
-        self->gids[0] = getgid();
+        if (process_open(getpid(), &pidfd, &start_time) >= 0)
+                (void)process_read_credentials(getpid(), pidfd, &self->credentials);
         self->caller = (CallerFacts){
-                .uid = getuid(),
-                .gids = self->gids,
-                .n_gids = n < 0 ? 1 : (size_t)n + 1,
+                .uid = geteuid(),
+                .gids = self->credentials.gids,
+                .n_gids = self->credentials.n_gids,
+                .label = self->credentials.label,
         };
         if (sd_pid_get_unit(0, &self->unit) >= 0)
                 self->caller.unit = self->unit;
