@@ -534,8 +534,7 @@ static void test_standing(void **state)
 
         decide_standing(&c->request, &red, v);
         assert_int_equal(v->code, VERDICT_NO_TENANT);
-        assert_string_equal(v->text,
-                            "the caller is tenant blue no more: match-user does not hold (t:5)");
+        assert_string_equal(v->text, "the caller is tenant blue no more: match-user does not hold (t:5)");
         assert_int_equal(v->where.line, 5);
         c->devices[1].facts = &nvme;
         decide_standing(&c->request, &blue, v);

@@ -104,7 +104,8 @@ static void run_order(Core *core, FakeProcess *vmm, const unsigned order[N], uns
                 if (restart_before == i) {
                         core_restart(core);
                         for (unsigned k = i; k < N; k++)
-                                broker_lease_owned(broker_lease(core->broker, held[order[k]]), 40 + order[k]);
+                                broker_lease_owned(broker_lease(core->broker, held[order[k]]),
+                                                   40 + order[k]);
                 }
                 assert_limit(vmm, sum, sum);
                 end_one(core, order[i], held[order[i]]);
