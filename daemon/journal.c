@@ -60,14 +60,16 @@ void journal_format(const BrokerEvent *event, JournalEntry *ret)
         add(ret, "MESSAGE=%s", event->text);
         add_string(ret, "TENANT", event->tenant);
         add_string(ret, "LEASE", event->lease);
-        add_string(ret, "DEVICE", event->device);
-        add_string(ret, "REQUESTER_UNIT", event->unit);
+        add_string(ret, "UNIT", event->unit);
+        add_string(ret, "OBJECT_SYSTEMD_UNIT", event->unit);
         if (event->uid != (uid_t)-1)
-                add(ret, "REQUESTER_UID=%u", (unsigned)event->uid);
+                add(ret, "UID=%u", (unsigned)event->uid);
         if (event->pid > 0)
-                add(ret, "REQUESTER_PID=%d", (int)event->pid);
+                add(ret, "PID=%d", (int)event->pid);
         add_string(ret, "RESULT", event->result);
         add_string(ret, "RULE", event->rule);
+        for (size_t i = 0; i < event->n_devices; i++)
+                add_string(ret, "DEVICE", event->devices[i]);
 }
 
 void journal_format_policy(const PolicyError *error, JournalEntry *ret)

@@ -16,13 +16,14 @@ void journal_policy(const PolicyErrors *errors);
 
 /* One entry, as sd_journal_sendv() takes it: "FIELD=value" each. */
 typedef struct JournalEntry {
-        char buffer[REFUSAL_TEXT_MAX + 2048];
+        char buffer[REFUSAL_TEXT_MAX + 4096 + JOB_DEVICES_MAX * (DEVICE_ID_MAX + sizeof("DEVICE="))];
         size_t used;
-        struct iovec fields[16];
+        struct iovec fields[16 + JOB_DEVICES_MAX];
         int n_fields;
 } JournalEntry;
 
-/* MESSAGE_ID, PRIORITY, MESSAGE, and of the event what it says: TENANT, LEASE, DEVICE, REQUESTER_UNIT, REQUESTER_UID,
- * REQUESTER_PID, RESULT. A value that is too long is cut. */
+/* MESSAGE_ID, PRIORITY, MESSAGE, and of the event what it says: TENANT, LEASE, UNIT, UID, PID, RESULT, RULE, and
+ * a DEVICE for each. OBJECT_SYSTEMD_UNIT is UNIT once more, by which `journalctl -u` finds what root's processes say of a unit
+ * (systemd.journal-fields(7)). A value that is too long is cut. */
 void journal_format(const BrokerEvent *event, JournalEntry *ret);
 void journal_format_policy(const PolicyError *error, JournalEntry *ret);

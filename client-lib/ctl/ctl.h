@@ -37,6 +37,7 @@ int verb_revoke(const Verb *verb, int argc, char **argv);
 int verb_reset(const Verb *verb, int argc, char **argv);
 int verb_bind(const Verb *verb, int argc, char **argv);
 int verb_unbind(const Verb *verb, int argc, char **argv);
+int verb_history(const Verb *verb, int argc, char **argv);
 int verb_host(const Verb *verb, int argc, char **argv);
 int verb_vfs(const Verb *verb, int argc, char **argv);
 int verb_reload(const Verb *verb, int argc, char **argv);

@@ -96,6 +96,12 @@ static const Verb verbs[] = {
           "For administrators, of devices that no lease has.\n", verb_bind },
         { "unbind", "DEVICE...", "Take devices' drivers away",
           "For administrators, of devices that no lease has.\n", verb_unbind },
+        { "history", "[--lines N] [--no-legend] DEVICE",
+          "Tell from the journal who had a device, and what became of it",
+          "For those who may read the system's journal; the broker need not run.\n"
+          "\n"
+          "  --lines N         the last N entries only\n" HELP_LIST,
+          verb_history },
         { "host", "", "Say whether this host keeps its devices apart, and what to change",
           "Exits with 0 where nothing is bad, else with 1.\n", verb_host },
         { "vfs", "DEVICE [COUNT]", "Show a device's virtual functions, or give it COUNT of them",

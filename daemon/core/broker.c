@@ -93,7 +93,6 @@ _printf_(7, 0) static void send_event(Broker *broker, BrokerEventKind kind, cons
                 .kind = kind,
                 .tenant = lease ? lease->tenant->name : "",
                 .lease = lease ? lease->id : "",
-                .device = device ? device->info.id : "",
                 .unit = lease ? lease->unit : "",
                 .uid = lease ? lease->uid : (uid_t)-1,
                 .pid = lease ? lease->pid : 0,
@@ -102,6 +101,11 @@ _printf_(7, 0) static void send_event(Broker *broker, BrokerEventKind kind, cons
                 .text = text,
         };
 
+        if (device)
+                event.devices[event.n_devices++] = device->info.id;
+        for (size_t i = 0; !device && lease && i < lease->n_devices; i++)
+                if (!lease->settled[i])
+                        event.devices[event.n_devices++] = lease->devices[i]->info.id;
         (void)vsnprintf(text, sizeof(text), format, ap);
         NOTIFY(broker, event, &event);
 }

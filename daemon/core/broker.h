@@ -83,7 +83,9 @@ typedef enum BrokerEventKind {
 /* One thing for the journal. All strings borrowed, "" where they say nothing. */
 typedef struct BrokerEvent {
         BrokerEventKind kind;
-        const char *tenant, *lease, *device, *unit;
+        const char *tenant, *lease, *unit;
+        const char *devices[JOB_DEVICES_MAX]; /* where a lease is all that is concerned, all that it has */
+        size_t n_devices;
         uid_t uid;
         pid_t pid;
         const char *result; /* name of the Result, or of the end reason */

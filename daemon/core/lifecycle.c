@@ -189,7 +189,7 @@ static int deliver_added(Lease *lease, const JobResult *result)
                 (void)broker_lease_remove(broker, target, ids, n, &refusal);
                 return 0;
         }
-        broker_event(broker, EVENT_GRANTED, target, target->devices[first], "added",
+        broker_event(broker, EVENT_GRANTED, target, NULL, "added",
                      "Lease %s: %zu device(s) from %s added for tenant %s, process %d", target->id, n,
                      target->devices[first]->info.id, target->tenant->name, (int)target->pid);
         return 0;
@@ -237,7 +237,7 @@ static int deliver(Lease *lease, const JobResult *result)
         notify_devices(lease);
         NOTIFY(broker, lease_changed, lease);
         container_notify(broker, lease->container);
-        broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "granted",
+        broker_event(broker, EVENT_GRANTED, lease, NULL, "granted",
                      "Lease %s: %zu device(s) from %s granted to tenant %s, process %d (bind %" PRIu64
                      " µs, proof %" PRIu64 " µs, reset %" PRIu64 " µs, open %" PRIu64 " µs)",
                      lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name,

@@ -26,7 +26,6 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
         RefusalRow *row = broker->refusals + request->caller.uid % REFUSAL_ROWS;
         uint64_t now = broker->host->ops->monotonic(broker->host);
         char text[REFUSAL_TEXT_MAX + 256], untold[128] = "";
-        const Device *device;
         Verdict verdict;
         BrokerEvent event;
         Refusal whole;
@@ -46,7 +45,6 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
         row->untold = 0;
 
         tell_all(broker, request, refusal, &whole);
-        device = request->n_devices > 0 ? broker_device(broker, request->devices[0]) : NULL;
         decide_tenant(broker->policy, &request->caller, request->tenant, &verdict);
         (void)snprintf(text, sizeof(text), "User %u, process %d: %s%s", (unsigned)request->caller.uid,
                        (int)request->caller_pid, whole.text, untold);
@@ -54,7 +52,6 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
                 .kind = EVENT_REFUSED,
                 .tenant = verdict.code == VERDICT_ALLOWED ? verdict.tenant->name : "",
                 .lease = "",
-                .device = device ? device->info.id : "",
                 .unit = strempty(request->caller.unit),
                 .uid = request->caller.uid,
                 .pid = request->caller_pid,
@@ -62,5 +59,12 @@ void broker_refused(Broker *broker, const AcquireRequest *request, const Refusal
                 .rule = "",
                 .text = text,
         };
+        /* Those that there are: what else was named is in the text. */
+        for (size_t i = 0; i < request->n_devices && i < ELEMENTSOF(event.devices); i++) {
+                const Device *device = broker_device(broker, request->devices[i]);
+
+                if (device)
+                        event.devices[event.n_devices++] = device->info.id;
+        }
         NOTIFY(broker, event, &event);
 }

@@ -107,7 +107,7 @@ static void reissue_done(void *userdata, JobResult *result)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "", "The reply cannot be queued: %s",
                              strerror(-r));
         else
-                broker_event(broker, EVENT_GRANTED, lease, lease->devices[0], "reissued",
+                broker_event(broker, EVENT_GRANTED, lease, NULL, "reissued",
                              "Lease %s: fresh file descriptors for %zu device(s) to tenant %s, process %d",
                              lease->id, lease->n_devices, lease->tenant->name, (int)lease->pid);
 }

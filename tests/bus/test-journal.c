@@ -28,7 +28,8 @@ static void test_fields(void **state)
                 .kind = EVENT_QUARANTINED,
                 .tenant = "blue",
                 .lease = "abc",
-                .device = "0000:01:00.0",
+                .devices = { "0000:01:00.0", "0000:02:00.0" },
+                .n_devices = 2,
                 .unit = "vm.service",
                 .uid = 2001,
                 .pid = 42,
@@ -39,23 +40,24 @@ static void test_fields(void **state)
         JournalEntry entry;
 
         journal_format(&event, &entry);
-        assert_int_equal(entry.n_fields, 11);
+        assert_int_equal(entry.n_fields, 13);
         assert_true(has(&entry, "MESSAGE_ID=" MESSAGE_ID_QUARANTINED));
         assert_true(has(&entry, "PRIORITY=3"));
         assert_true(has(&entry, "MESSAGE=two\nlines"));
         assert_true(has(&entry, "TENANT=blue"));
         assert_true(has(&entry, "LEASE=abc"));
         assert_true(has(&entry, "DEVICE=0000:01:00.0"));
-        assert_true(has(&entry, "REQUESTER_UNIT=vm.service"));
-        assert_true(has(&entry, "REQUESTER_UID=2001"));
-        assert_true(has(&entry, "REQUESTER_PID=42"));
+        assert_true(has(&entry, "DEVICE=0000:02:00.0"));
+        assert_true(has(&entry, "UNIT=vm.service"));
+        assert_true(has(&entry, "OBJECT_SYSTEMD_UNIT=vm.service"));
+        assert_true(has(&entry, "UID=2001"));
+        assert_true(has(&entry, "PID=42"));
         assert_true(has(&entry, "RESULT=Quarantined"));
         assert_true(has(&entry, "RULE=/etc/x.conf:7"));
 
         event = (BrokerEvent){ .kind = EVENT_TROUBLE,
                                .tenant = "",
                                .lease = "",
-                               .device = "",
                                .unit = "",
                                .uid = (uid_t)-1,
                                .result = "",
@@ -71,7 +73,6 @@ static void test_long_values(void **state)
         BrokerEvent event = { .kind = EVENT_GRANTED,
                               .tenant = text,
                               .lease = text,
-                              .device = text,
                               .unit = text,
                               .uid = 1,
                               .pid = 1,
@@ -82,7 +83,10 @@ static void test_long_values(void **state)
 
         memset(text, 'x', sizeof(text) - 1);
         text[sizeof(text) - 1] = 0;
+        while (event.n_devices < JOB_DEVICES_MAX)
+                event.devices[event.n_devices++] = text;
         journal_format(&event, &entry);
+        assert_true((size_t)entry.n_fields <= ELEMENTSOF(entry.fields));
         assert_true(entry.used <= sizeof(entry.buffer));
         for (int i = 0; i < entry.n_fields; i++) {
                 const char *field = entry.fields[i].iov_base;

@@ -375,7 +375,8 @@ static void on_event(void *userdata, const BrokerEvent *event)
 
         assert_non_null(event->tenant);
         assert_non_null(event->lease);
-        assert_non_null(event->device);
+        for (size_t i = 0; i < event->n_devices; i++)
+                assert_non_null(event->devices[i]);
         assert_non_null(event->unit);
         assert_non_null(event->result);
         core->events[event->kind]++;

@@ -134,7 +134,7 @@ static void tell(void *userdata, const BrokerEvent *event)
 {
         assert_string_equal(event->tenant, "");
         assert_string_equal(event->lease, "");
-        assert_string_equal(event->device, "");
+        assert_int_equal(event->n_devices, 0);
         assert_int_equal(event->pid, 0);
         assert_true(event->uid == (uid_t)-1);
         told++;

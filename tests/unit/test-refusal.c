@@ -15,7 +15,8 @@ static void on_event(void *userdata, const BrokerEvent *event)
                 return;
         last = *event;
         (void)snprintf(last_tenant, sizeof(last_tenant), "%s", event->tenant);
-        (void)snprintf(last_device, sizeof(last_device), "%s", event->device);
+        (void)snprintf(last_device, sizeof(last_device), "%s",
+                       event->n_devices > 0 ? event->devices[event->n_devices - 1] : "");
         (void)snprintf(last_unit, sizeof(last_unit), "%s", event->unit);
         (void)snprintf(last_text, sizeof(last_text), "%s", event->text);
 }
