@@ -23,6 +23,7 @@ static const struct {
         { "dma-loop", "EDU [IGB]", 2, tenant_dma_loop },
         { "peek-igb", "IGB", 2, tenant_peek_igb },
         { "pass-dup", "DEVICE --unbound|--bound|--group|--mmap", 3, tenant_pass_dup },
+        { "for-pid", "PID DEVICE", 3, tenant_for_pid },
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
         { "memlock-many", "BYTES ORDER DEVICE...", 4, tenant_memlock_many },
         { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },
