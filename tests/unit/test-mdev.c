@@ -211,10 +211,10 @@ static void test_group_backend(void **state)
         core->fake->mdev_types[2].available = 20;
         (void)REFUSED(core, RESULT_LIMITS_EXCEEDED, stage.blue, { "pool:serial*8" },
                       .backend = POLICY_BACKEND_GROUP, .fds_max = 16);
-        assert_int_equal(GRANT(core, stage.blue, { "pool:serial*7" }, .backend = POLICY_BACKEND_GROUP,
-                               .fds_max = 16)
-                                 ->n_devices,
-                         7);
+        assert_int_equal(
+                GRANT(core, stage.blue, { "pool:serial*7" }, .backend = POLICY_BACKEND_GROUP, .fds_max = 16)
+                        ->n_devices,
+                7);
 }
 
 /* None is left after all, or the driver fails: the one who asked hears it, and nothing stays; a device of the host that
