@@ -89,13 +89,26 @@ void fdstore_forget(FdStore *fds, const char *name)
         (void)sd_notify(false, state);
 }
 
+/* systemd's first is number 3, where a worker has its socket: a job's file there would be lost (host/worker.c). */
+static int take_fd(Kept *kept, int *ret_fd)
+{
+        if (kept->fd == SD_LISTEN_FDS_START) {
+                int fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + 1);
+
+                if (fd < 0)
+                        return -errno;
+                (void)close(kept->fd);
+                kept->fd = fd;
+        }
+        *ret_fd = TAKE_FD(kept->fd);
+        return 0;
+}
+
 int fdstore_take(FdStore *fds, const char *name, int *ret_fd)
 {
         for (size_t i = 0; i < fds->n; i++)
-                if (fds->kept[i].fd >= 0 && !fds->kept[i].doubtful && streq(fds->kept[i].name, name)) {
-                        *ret_fd = TAKE_FD(fds->kept[i].fd);
-                        return 0;
-                }
+                if (fds->kept[i].fd >= 0 && !fds->kept[i].doubtful && streq(fds->kept[i].name, name))
+                        return take_fd(fds->kept + i, ret_fd);
         return -ENOENT;
 }
 

@@ -196,8 +196,20 @@ static void take_doubtful(FdStore *fds)
         EXPECT(streq(left, "context-a context-a "));
 }
 
+/* The first that systemd passes does not stay at the number that a worker puts its socket at. */
+static void take_first(FdStore *fds)
+{
+        int fd;
+
+        EXPECT(fdstore_take(fds, "context-a", &fd) == 0 && fd > 3);
+        EXPECT(fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(3, F_GETFD) < 0);
+        fdstore_drop_rest(fds, note_left, NULL);
+        EXPECT(streq(left, ""));
+}
+
 static void test_take(void **state)
 {
+        start_with("context-a", 1, take_first);
         start_with("context-a:group-a-7:stored", 3, take_two);
         start_with("context-a:process-b:context-a", 3, take_doubtful);
 }
