@@ -135,19 +135,27 @@ static int receive_result(HostJob *job)
         return adopt_fds(job->result, fds, n_fds);
 }
 
+/* Where the job has its fds; room for 2 * JOB_DEVICES_MAX + 2. */
+static size_t list_fds(Job *job, int **ret)
+{
+        size_t n = 0;
+
+        ret[n++] = &job->context;
+        ret[n++] = &job->barrier;
+        for (size_t i = 0; i < job->n_groups; i++)
+                ret[n++] = &job->groups[i].fd;
+        for (size_t i = 0; i < job->n_devices; i++)
+                ret[n++] = &job->devices[i].fd;
+        return n;
+}
+
 /* The request's fds are the caller's, who may close them as soon as the call has returned; a worker that starts later has
  * copies. */
 static int keep_fds(HostJob *job)
 {
         int *fds[2 * JOB_DEVICES_MAX + 2];
-        size_t n = 0;
+        size_t n = list_fds(&job->request, fds);
 
-        fds[n++] = &job->request.context;
-        fds[n++] = &job->request.barrier;
-        for (size_t i = 0; i < job->request.n_groups; i++)
-                fds[n++] = &job->request.groups[i].fd;
-        for (size_t i = 0; i < job->request.n_devices; i++)
-                fds[n++] = &job->request.devices[i].fd;
         for (size_t i = 0; i < n; i++) {
                 int fd = *fds[i] >= 0 ? fcntl(*fds[i], F_DUPFD_CLOEXEC, 3) : -EBADF;
 
@@ -272,8 +280,25 @@ static int close_others(const Job *job)
         return close_range((unsigned)from, ~0U, 0) < 0 ? -errno : 0;
 }
 
+/* The worker's socket is its fd 3. What a daemon gets from systemd begins there too (SD_LISTEN_FDS_START). */
+static int take_socket(Job *job, int fd)
+{
+        int *fds[2 * JOB_DEVICES_MAX + 2];
+        size_t n = list_fds(job, fds);
+
+        if (fd == 3)
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                if (*fds[i] == 3) {
+                        *fds[i] = fcntl(3, F_DUPFD_CLOEXEC, 4);
+                        if (*fds[i] < 0)
+                                return -errno;
+                }
+        return dup3(fd, 3, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
 /* The child. Never returns. */
-static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int fd, pid_t parent)
+static void __attribute__((noreturn)) work(Workers *workers, Job *job, int fd, pid_t parent)
 {
         JobResult result;
         sigset_t none;
@@ -282,7 +307,7 @@ static void __attribute__((noreturn)) work(Workers *workers, const Job *job, int
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(EXIT_FAILURE);
-        if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
+        if (take_socket(job, fd) < 0)
                 _exit(EXIT_FAILURE);
         if (close_others(job) < 0)
                 _exit(EXIT_FAILURE);

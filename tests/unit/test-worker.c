@@ -49,11 +49,10 @@ static Job nobody_job(void)
 }
 
 /* Runs one job to its end on a loop of its own. */
-static void run(int (*confine)(void), Seen *seen)
+static void run_job(Job job, int (*confine)(void), Seen *seen)
 {
         Workers *workers;
         HostJob *handle;
-        Job job = nobody_job();
 
         *seen = (Seen){};
         assert_int_equal(sd_event_new(&seen->event), 0);
@@ -64,6 +63,38 @@ static void run(int (*confine)(void), Seen *seen)
         assert_int_equal(seen->calls, 1);
         workers_free(workers);
         sd_event_unref(seen->event);
+}
+
+static void run(int (*confine)(void), Seen *seen)
+{
+        run_job(nobody_job(), confine, seen);
+}
+
+/* After a restart a file of the job may be 3, which is the socket in the worker: it closes that file, and not its socket. */
+static void test_file_is_three(void **state)
+{
+        int saved = fcntl(3, F_DUPFD_CLOEXEC, 10);
+        Job job = nobody_job();
+        int ends[2];
+        Seen seen;
+
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        if (ends[1] != 3) {
+                assert_int_equal(dup3(ends[1], 3, O_CLOEXEC), 3);
+                (void)close(ends[1]);
+        }
+        job.kind = JOB_RECLAIM;
+        job.context = 3;
+        run_job(job, NULL, &seen);
+        assert_int_equal(seen.result.error, 0);
+        assert_string_equal(seen.result.text, "");
+        if (saved >= 0)
+                (void)dup3(saved, 3, O_CLOEXEC);
+        else
+                (void)close(3);
+        (void)safe_close(saved);
+        if (ends[0] != 3)
+                (void)close(ends[0]);
 }
 
 /* A job for a device that is not there says which step failed and why, and leaves no fd and no child. */
@@ -173,8 +204,11 @@ static void test_limit(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_no_device), cmocka_unit_test(test_unconfined),
-                cmocka_unit_test(test_killed),    cmocka_unit_test(test_inherits_nothing),
+                cmocka_unit_test(test_no_device),
+                cmocka_unit_test(test_file_is_three),
+                cmocka_unit_test(test_unconfined),
+                cmocka_unit_test(test_killed),
+                cmocka_unit_test(test_inherits_nothing),
                 cmocka_unit_test(test_limit), /* the last: its workers hang until the test ends */
         };
         sigset_t set;
