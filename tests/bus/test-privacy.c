@@ -208,7 +208,8 @@ static void replace(char *text, const char *what, const char *with)
 {
         CHECK(strlen(what) == strlen(with));
         for (char *p = text; (p = strstr(p, what)); p += strlen(with))
-                memcpy(p, with, strlen(with));
+                for (size_t i = 0; with[i]; i++)
+                        p[i] = with[i];
 }
 
 static void look(sd_bus *bus, const char *lease, Look *look)

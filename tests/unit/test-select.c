@@ -131,6 +131,7 @@ static void ask(Core *core, FakeProcess *process, bool admin, const char *id, co
                 .trace = &trace,
         };
         Refusal refusal = {};
+        bool word = false;
         size_t n;
         int r;
 
@@ -139,17 +140,15 @@ static void ask(Core *core, FakeProcess *process, bool admin, const char *id, co
         n = strlen(ret->text);
         (void)snprintf(ret->text + n, sizeof(ret->text) - n, "%s: %s\n", result_to_string((Result)r),
                        refusal.text);
-        /* "group:2" is group 2 in a text */
+        /* "group:2" is "group 2" in a text */
         if (strncmp(id, "group:", 6) == 0 || strncmp(id, "pool:", 5) == 0) {
                 id = strchr(id, ':') + 1;
                 shown = strchr(shown, ':') + 1;
-                for (char *p = ret->text; (p = strstr(p, id)); p += strlen(shown))
-                        if (p[-1] == ' ')
-                                memcpy(p, shown, strlen(shown));
-                return;
+                word = true;
         }
         for (char *p = ret->text; (p = strstr(p, id)); p += strlen(shown))
-                memcpy(p, shown, strlen(shown));
+                for (size_t i = 0; shown[i] && (!word || p[-1] == ' ' || i > 0); i++)
+                        p[i] = shown[i];
 }
 
 /* What there is not and what is not for the tenant have one answer, in code, text and steps; an administrator has two. */
