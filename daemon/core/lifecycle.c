@@ -29,7 +29,8 @@ static void on_process_end(void *userdata)
         Lease *lease = userdata;
         Broker *broker = lease->broker;
 
-        broker_lease_end(broker, lease, END_PROCESS_EXITED);
+        /* Its end may be heard of before systemd's answer. */
+        broker_lease_end(broker, lease, lease->unit_kill ? lease->revoke_end : END_PROCESS_EXITED);
         broker_retry_stranded(broker);
 }
 

@@ -240,6 +240,26 @@ static void test_unit_disowned(void **state)
         core_check_idle(core);
 }
 
+/* The end of the process is heard of before systemd's answer. */
+static void test_unit_first(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Lease *lease;
+
+        core_set_policy(core, POLICY("kill-unit"));
+        blue->unit = "vm-blue.service";
+        lease = GRANT(core, blue, { D1 });
+        ask_back(core, lease, 0);
+        fake_host_advance(core->fake, 1);
+        assert_non_null(lease->unit_kill);
+        fake_host_end_process(core->fake, blue);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(core->last_end, END_REVOKED);
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        core_check_idle(core);
+}
+
 static void test_opening(void **state)
 {
         Core *core = *state;
@@ -324,6 +344,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_tenant_gone, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_unit, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_unit_disowned, setup, core_teardown),
+                cmocka_unit_test_setup_teardown(test_unit_first, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_opening, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_restart, setup, core_teardown),
