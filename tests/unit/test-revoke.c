@@ -220,11 +220,9 @@ static void test_unit(void **state)
         }
 }
 
-/* The lease ends while systemd is asked: nobody is told, nothing is freed twice. */
-static void test_unit_disowned(void **state)
+/* A lease of `blue`, of a unit that systemd was asked to kill and has not answered yet. */
+static Lease *asked_systemd(Core *core, FakeProcess *blue)
 {
-        Core *core = *state;
-        FakeProcess *blue = core_process(core, 1, UID_BLUE);
         Lease *lease;
 
         core_set_policy(core, POLICY("kill-unit"));
@@ -233,6 +231,16 @@ static void test_unit_disowned(void **state)
         ask_back(core, lease, 0);
         fake_host_advance(core->fake, 1);
         assert_non_null(lease->unit_kill);
+        return lease;
+}
+
+/* The lease ends meanwhile: nobody is told, nothing is freed twice. */
+static void test_unit_disowned(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Lease *lease = asked_systemd(core, blue);
+
         ask_back(core, lease, 60 * USEC_PER_SEC); /* too late to put it off */
         broker_lease_end(core->broker, lease, END_RELEASED);
         fake_host_advance(core->fake, USEC_PER_SEC);
@@ -245,14 +253,8 @@ static void test_unit_first(void **state)
 {
         Core *core = *state;
         FakeProcess *blue = core_process(core, 1, UID_BLUE);
-        Lease *lease;
 
-        core_set_policy(core, POLICY("kill-unit"));
-        blue->unit = "vm-blue.service";
-        lease = GRANT(core, blue, { D1 });
-        ask_back(core, lease, 0);
-        fake_host_advance(core->fake, 1);
-        assert_non_null(lease->unit_kill);
+        (void)asked_systemd(core, blue);
         fake_host_end_process(core->fake, blue);
         (void)fake_host_run(core->fake);
         assert_int_equal(core->last_end, END_REVOKED);
