@@ -59,6 +59,21 @@ static void test_fields(void **state)
         assert_string_equal(last_tenant, "red");
 }
 
+/* Of more devices than a call may have, as many as an event has room for. */
+static void test_too_many(void **state)
+{
+        Core *core = *state;
+        Ask ask = { .process = core_process(core, 100, UID_BLUE) };
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        assert_int_equal(broker_observe(core->broker, &observer, &last), 0);
+        for (size_t i = 0; i < JOB_DEVICES_MAX + 1; i++)
+                ask.devices[i] = D1;
+        (void)core_refused(core, &ask, RESULT_LIMITS_EXCEEDED);
+        assert_int_equal(last.n_devices, JOB_DEVICES_MAX);
+        assert_string_equal(last_device, D1);
+}
+
 /* What is refused only once the lease is there is told just the same; to ask whether is not to be refused. */
 static void test_kinds(void **state)
 {
@@ -122,10 +137,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(fields),
-                TEST(kinds),
-                TEST(flood),
-                TEST(many_users),
+                TEST(fields), TEST(kinds), TEST(too_many), TEST(flood), TEST(many_users),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
