@@ -15,7 +15,7 @@
 
 #include "tests/bus/fixture.h"
 
-/* A process that waits to be killed, of that user. With `pid` not 0 it gets that number. */
+/* A process that waits to be killed, and is that user's when this returns. With `pid` not 0 it gets that number. */
 static pid_t start_idle(pid_t pid, uid_t uid)
 {
         struct clone_args args = {
@@ -24,19 +24,30 @@ static pid_t start_idle(pid_t pid, uid_t uid)
                 .set_tid_size = pid ? 1 : 0,
         };
         pid_t parent = getpid();
+        int ready[2], error;
+        char byte;
         long r;
 
+        assert_int_equal(pipe(ready), 0);
         r = syscall(SYS_clone3, &args, sizeof(args));
         if (r == 0) {
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                /* Not to keep the broker's input open. */
+                /* Not to keep the broker's input open; and the end of its output says that it is ready. */
+                if (dup2(ready[1], STDOUT_FILENO) < 0)
+                        _exit(1);
                 (void)close_range(3, ~0U, 0);
                 if (getppid() != parent || setresuid(uid, uid, uid) < 0)
                         _exit(1);
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)close(STDOUT_FILENO);
                 for (;;)
                         (void)pause();
         }
+        error = errno;
+        (void)close(ready[1]);
+        assert_int_equal(read(ready[0], &byte, 1), 0);
+        (void)close(ready[0]);
+        errno = error;
         return (pid_t)r;
 }
 
