@@ -158,14 +158,10 @@ static int read_entries(sd_journal *journal, uint64_t lines, Table *table)
 {
         int r, found = 0;
 
-        r = sd_journal_seek_tail(journal);
-        if (r >= 0 && lines != UINT64_MAX)
-                r = sd_journal_previous_skip(journal, lines);
-        else if (r >= 0) {
-                r = sd_journal_seek_head(journal);
-                if (r >= 0)
-                        r = sd_journal_next(journal);
-        }
+        r = lines == UINT64_MAX ? sd_journal_seek_head(journal) : sd_journal_seek_tail(journal);
+        if (r >= 0)
+                r = lines == UINT64_MAX ? sd_journal_next(journal)
+                                        : sd_journal_previous_skip(journal, lines);
         for (; r > 0; r = sd_journal_next(journal)) {
                 found = 1;
                 r = add_entry(journal, table);

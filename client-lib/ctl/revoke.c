@@ -59,15 +59,18 @@ static int revoke_lease(struct vfiobroker *broker, const Options *options, const
         return r < 0 ? ctl_refused(broker, lease, r) : 0;
 }
 
-/* One that ends before its turn is no failure. */
-static int revoke_refused(struct vfiobroker *broker, const Options *options, bool *ret_failed)
+/* Whether all went well; that one ends before its turn is no failure. */
+static bool revoke_refused(struct vfiobroker *broker, const Options *options)
 {
         _cleanup_(vfiobroker_lease_list_freep) struct vfiobroker_lease_list *leases = NULL;
+        bool well = true;
         int r;
 
         r = vfiobroker_list_leases(broker, &leases);
-        if (r < 0)
-                return ctl_refused(broker, "Cannot list leases", r);
+        if (r < 0) {
+                (void)ctl_refused(broker, "Cannot list leases", r);
+                return false;
+        }
         for (size_t i = 0; i < leases->n; i++) {
                 const char *id = leases->leases[i]->id;
                 _cleanup_(vfiobroker_lease_info_freep) struct vfiobroker_lease_info *info = NULL;
@@ -79,16 +82,16 @@ static int revoke_refused(struct vfiobroker *broker, const Options *options, boo
                         (void)ctl_refused(broker, id, r);
                 else
                         r = revoke_lease(broker, options, id);
-                *ret_failed |= r < 0 && r != -ENXIO;
+                well &= r >= 0 || r == -ENXIO;
         }
-        return 0;
+        return well;
 }
 
 int verb_revoke(const Verb *verb, int argc, char **argv)
 {
         _cleanup_(vfiobroker_closep) struct vfiobroker *broker = NULL;
         Options options;
-        bool failed = false;
+        bool well = true;
         int first, code;
 
         first = read_options(verb, argc, argv, &options, &code);
@@ -98,8 +101,8 @@ int verb_revoke(const Verb *verb, int argc, char **argv)
                 return EXIT_FAILURE;
 
         if (options.refused)
-                failed = revoke_refused(broker, &options, &failed) < 0 || failed;
+                well = revoke_refused(broker, &options);
         for (int i = first; i < argc; i++)
-                failed |= revoke_lease(broker, &options, argv[i]) < 0;
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+                well &= revoke_lease(broker, &options, argv[i]) >= 0;
+        return well ? EXIT_SUCCESS : EXIT_FAILURE;
 }

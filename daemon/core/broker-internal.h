@@ -50,12 +50,13 @@ void lease_fail(Lease *lease, int error, const Refusal *refusal);
  * long as it likes (daemon/host/job-proof.c), and others need workers too. */
 bool tenant_is_busy(const Tenant *tenant);
 
-/* fds.c: the rows of a reply, for devices [first, n_devices) of the lease; `rows` has room for LEASE_FDS_MAX. `whole`:
- * the container too, and every group that the lease holds whole; else only those that it holds whole since. */
-#define LEASE_FDS_MAX (2 * JOB_DEVICES_MAX + 1)
-/* 0, or LIMITS_EXCEEDED where that many are more than one message of the caller's carries; `fds_max` as in AcquireRequest. */
+/* lease-fds.c: 0, or LIMITS_EXCEEDED where that many are more than one message of the caller's carries; `fds_max` as in
+ * AcquireRequest. */
 int lease_check_fds(size_t n_fds, unsigned fds_max, Refusal *refusal);
 
+/* lease-fds.c: the rows of a reply, for devices [first, n_devices) of the lease; `rows` has room for LEASE_FDS_MAX. `whole`:
+ * the container too, and every group that the lease holds whole; else only those that it holds whole since. */
+#define LEASE_FDS_MAX (2 * JOB_DEVICES_MAX + 1)
 size_t lease_fd_rows(const Lease *lease, size_t first, bool whole, const int *device_fds, LeaseFd *rows,
                      char (*numbers)[12]);
 /* Whether it holds every device of the group that can be passed at all. */

@@ -105,3 +105,12 @@ void process_placement_done(ProcessPlacement *placement)
         free(placement->machine);
         *placement = (ProcessPlacement){};
 }
+
+int host_process_on_record(Host *host, pid_t pid, int pidfd, uint64_t start_time, ProcessFacts *ret)
+{
+        int r = host->ops->process_facts(host, pid, pidfd, ret);
+
+        if (r < 0)
+                return r;
+        return ret->start_time != start_time || ret->zombie ? -ESRCH : 0;
+}

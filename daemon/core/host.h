@@ -367,6 +367,10 @@ struct Host {
         const HostOps *ops;
 };
 
+/* The facts of the process of `pidfd`, held against a record: -ESRCH where it is not the one that started then, or has
+ * ended. */
+int host_process_on_record(Host *host, pid_t pid, int pidfd, uint64_t start_time, ProcessFacts *ret);
+
 const char *job_step_to_string(JobStep step);
 const char *reset_outcome_to_string(ResetOutcome outcome);
 void job_result_init(JobResult *result, size_t n_devices);

@@ -79,16 +79,6 @@ void keep_forget_holder(Broker *broker, Holder *holder)
         holder->kept = false;
 }
 
-/* Held against the record. */
-static int check_process(Host *host, const LeaseRecord *record, int pidfd, ProcessFacts *ret_facts)
-{
-        int r = host->ops->process_facts(host, record->pid, pidfd, ret_facts);
-
-        if (r < 0)
-                return r;
-        return ret_facts->start_time != record->start_time || ret_facts->zombie ? -ESRCH : 0;
-}
-
 int keep_take_process(Broker *broker, const LeaseRecord *record, int *ret_pidfd, ProcessFacts *ret_facts,
                       bool *ret_kept)
 {
@@ -112,7 +102,7 @@ int keep_take_process(Broker *broker, const LeaseRecord *record, int *ret_pidfd,
         }
         r = pidfd >= 0 ? 0 : host->ops->process_open(host, record->pid, &pidfd, &start_time);
         if (r >= 0)
-                r = check_process(host, record, pidfd, ret_facts);
+                r = host_process_on_record(host, record->pid, pidfd, record->start_time, ret_facts);
         if (r == -ESRCH && kept)
                 forget(broker, name);
         if (r < 0)

@@ -125,9 +125,7 @@ int broker_restore_job(Broker *broker, const JobRecord *record)
         old->pidfd = -EBADF;
         r = host->ops->process_open(host, record->pid, &old->pidfd, &start_time);
         if (r >= 0)
-                r = host->ops->process_facts(host, record->pid, old->pidfd, &facts);
-        if (r >= 0 && (facts.start_time != record->start_time || facts.zombie))
-                r = -ESRCH;
+                r = host_process_on_record(host, record->pid, old->pidfd, record->start_time, &facts);
         if (r >= 0)
                 r = host->ops->process_watch(host, old->pidfd, on_end, old, &old->watch);
         for (size_t i = 0; i < record->n_devices && r >= 0; i++)

@@ -160,8 +160,6 @@ bool lease_revoke_check(Lease *lease)
                 return false;
         lease_revoke_stop(lease);
         lease->state = LEASE_ACTIVE;
-        lease->revoke_until = 0;
-        lease->revoke_reason[0] = 0;
         return true;
 }
 
@@ -174,6 +172,8 @@ void lease_revoke_stop(Lease *lease)
         if (lease->unit_kill)
                 host->ops->unit_kill_disown(host, lease->unit_kill);
         lease->unit_kill = NULL;
+        lease->revoke_until = 0;
+        lease->revoke_reason[0] = 0;
         mark(lease, NULL, false);
 }
 

@@ -729,6 +729,17 @@ Lease *core_grant(Core *core, const Ask *ask)
         return answer.lease;
 }
 
+void core_crash(Core *core, const char *id)
+{
+        static pid_t pid = 100000;
+        FakeProcess *process = core_process(core, ++pid, UID_BLUE);
+
+        (void)GRANT(core, process, { id });
+        fake_host_end_process(core->fake, process);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+}
+
 const char *core_refused(Core *core, const Ask *ask, Result code)
 {
         static char text[REFUSAL_TEXT_MAX];

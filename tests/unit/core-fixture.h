@@ -134,6 +134,8 @@ int core_reissue(Core *core, Lease *lease, Answer *answer);
 /* The same, carried out: it must be granted. */
 Lease *core_grant(Core *core, const Ask *ask);
 #define GRANT(core, ...) core_grant(core, &(Ask){ __VA_ARGS__ })
+/* A process of blue's, made for it, has the device and ends. */
+void core_crash(Core *core, const char *id);
 /* It must be refused at once, with this code, and leave no trace. The text is good until the next one. */
 const char *core_refused(Core *core, const Ask *ask, Result code);
 #define REFUSED(core, code, ...) core_refused(core, &(Ask){ __VA_ARGS__ }, code)

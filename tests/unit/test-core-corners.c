@@ -513,16 +513,6 @@ static void test_wait_at_the_end(void **state)
 
 #define LINGER ANY "linger = 1h\non-release = restore\n"
 
-static void crash(Core *core, const char *id)
-{
-        static pid_t pid = 500;
-        FakeProcess *process = core_process(core, ++pid, UID_BLUE);
-
-        (void)GRANT(core, process, { id });
-        fake_host_end_process(core->fake, process);
-        (void)fake_host_run(core->fake);
-}
-
 /* What else there is to say of a reserved device stays said; the longest reservation is one; none is taken up again
  * that policy has no more. */
 static void test_linger(void **state)
@@ -534,13 +524,13 @@ static void test_linger(void **state)
         (void)core_device(core, D2, 2, "vfio-pci");
         core_set_policy(core, LINGER);
         fake_host_device(core->fake, D1)->restore_error = EIO;
-        crash(core, D1);
+        core_crash(core, D1);
         device = broker_device(core->broker, D1);
         assert_string_equal(device->kept_for, "blue");
         assert_non_null(strstr(device->state_reason, "not put back"));
 
         core_set_policy(core, ANY "linger = 9223372036854775807us\n");
-        crash(core, D2);
+        core_crash(core, D2);
         assert_true(broker_device(core->broker, D2)->kept_until > INT64_MAX);
         core_restart_empty(core);
         core_set_policy(core, ANY);

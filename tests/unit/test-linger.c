@@ -34,25 +34,13 @@ static Device *device(Core *core, const char *id)
         return broker_device(core->broker, id);
 }
 
-/* A process of blue's has the device and ends. */
-static void crash(Core *core, const char *id)
-{
-        static pid_t pid = 1000;
-        FakeProcess *process = core_process(core, ++pid, UID_BLUE);
-
-        (void)GRANT(core, process, { id });
-        fake_host_end_process(core->fake, process);
-        (void)fake_host_run(core->fake);
-        core_check(core);
-}
-
 /* Reserved: proven, reset and idle; taken for red, to the last microsecond; blue may have it. */
 static void test_reserved(void **state)
 {
         Core *core = *state;
         FakeProcess *red = core_process(core, 1, UID_RED), *blue = core_process(core, 2, UID_BLUE);
 
-        crash(core, D1);
+        core_crash(core, D1);
         assert_int_equal(device(core, D1)->state, DEVICE_AVAILABLE);
         assert_true(device(core, D1)->clean);
         assert_string_equal(device(core, D1)->state_reason, "reserved for the tenant that had it");
@@ -65,7 +53,7 @@ static void test_reserved(void **state)
         broker_lease_end(core->broker, GRANT(core, red, { D1 }), END_RELEASED);
         (void)fake_host_run(core->fake);
 
-        crash(core, D1);
+        core_crash(core, D1);
         fake_host_advance(core->fake, 60 * USEC_PER_SEC - 1);
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
         assert_non_null(core_device_record(core, D1));
@@ -81,7 +69,7 @@ static void test_group(void **state)
 {
         Core *core = *state;
 
-        crash(core, D2);
+        core_crash(core, D2);
         (void)REFUSED(core, RESULT_GROUP_SPLIT, core_process(core, 1, UID_RED), { D3 });
         (void)GRANT(core, core_process(core, 2, UID_BLUE), { D3 });
 }
@@ -92,8 +80,8 @@ static void test_quota(void **state)
         Core *core = *state;
         FakeProcess *blue = core_process(core, 2, UID_BLUE);
 
-        crash(core, D1);
-        crash(core, D2);
+        core_crash(core, D1);
+        core_crash(core, D2);
         (void)REFUSED(core, RESULT_DEVICE_QUOTA_EXCEEDED, blue, { D3 });
         (void)REFUSED(core, RESULT_DEVICE_QUOTA_EXCEEDED, blue, { D1, D3 });
         assert_int_equal(GRANT(core, blue, { D1, D2 })->n_devices, 2);
@@ -105,7 +93,7 @@ static void test_pool(void **state)
 {
         Core *core = *state;
 
-        crash(core, D2);
+        core_crash(core, D2);
         (void)GRANT(core, core_process(core, 1, UID_RED), { "pool:all" });
         assert_ptr_equal(device(core, D1)->lease->uid == UID_RED ? device(core, D1) : NULL,
                          device(core, D1));
@@ -119,7 +107,7 @@ static void test_restart(void **state)
         Core *core = *state;
         FakeProcess *red = core_process(core, 1, UID_RED);
 
-        crash(core, D1);
+        core_crash(core, D1);
         fake_host_advance(core->fake, 40 * USEC_PER_SEC);
         core_restart(core);
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
@@ -129,7 +117,7 @@ static void test_restart(void **state)
         broker_lease_end(core->broker, GRANT(core, red, { D1 }), END_RELEASED);
         (void)fake_host_run(core->fake);
 
-        crash(core, D1);
+        core_crash(core, D1);
         core_restart_empty(core);
         core->fake->time_usec += 60 * USEC_PER_SEC;
         core_read_records(core);
@@ -144,7 +132,7 @@ static void test_ended(void **state)
         Answer answer = {};
         Refusal refusal;
 
-        crash(core, D1);
+        core_crash(core, D1);
         core_set_policy(core, "[tenant blue]\nmatch-user = 2001\ndevices = any\nlinger = 1s\n"
                               "[tenant red]\nmatch-user = 2002\ndevices = any\n");
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 }); /* as it was when it began */
@@ -156,13 +144,13 @@ static void test_ended(void **state)
         core_check_idle(core);
 
         core_set_policy(core, POLICY);
-        crash(core, D1);
+        core_crash(core, D1);
         assert_int_equal(broker_reset_device(core->broker, D1, core_admin_done, &answer, &refusal), 0);
         (void)fake_host_run(core->fake);
         assert_null(core_device_record(core, D1));
         core_check_idle(core);
 
-        crash(core, D1);
+        core_crash(core, D1);
         broker_device_remove(core->broker, D1);
         assert_null(device(core, D1));
         core_check_idle(core);
@@ -176,7 +164,7 @@ static void test_no_timer(void **state)
         Core *core = *state;
 
         core->fail[OP_TIMER_START] = ENOMEM;
-        crash(core, D1);
+        core_crash(core, D1);
         core->fail[OP_TIMER_START] = 0;
         (void)GRANT(core, core_process(core, 1, UID_RED), { D1 });
 }

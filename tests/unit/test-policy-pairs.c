@@ -380,16 +380,6 @@ static void test_unsafe_noiommu(void **state)
 
 /* --- what a lease that ended left, and what there is beside one --- */
 
-static void crash(Core *core, const char *id)
-{
-        static pid_t pid = 500;
-        FakeProcess *process = core_process(core, ++pid, UID_BLUE);
-
-        (void)GRANT(core, process, { id });
-        fake_host_end_process(core->fake, process);
-        (void)fake_host_run(core->fake);
-}
-
 /* linger and the quotas: a reserved device counts, its lease does not, nor does it commit memory. */
 static void test_linger_quotas(void **state)
 {
@@ -397,7 +387,7 @@ static void test_linger_quotas(void **state)
         FakeProcess *vmm = core_process(core, 1, UID_BLUE);
 
         core_set_policy(core, ANY "linger = 1h\ndevices-max = 1\nmemlock-default = 1M\n");
-        crash(core, D1);
+        core_crash(core, D1);
         (void)REFUSED(core, RESULT_DEVICE_QUOTA_EXCEEDED, vmm, { D2 });
         core_set_policy(core, ANY "linger = 1h\nleases-max = 1\nmemlock-max = 1M\n");
         broker_lease_end(core->broker, GRANT(core, vmm, { D2 }, .memlock = MIB), END_RELEASED);
@@ -411,12 +401,12 @@ static void test_linger_deny(void **state)
         Core *core = *state;
 
         core_set_policy(core, ANY "linger = 1h\n");
-        crash(core, D1);
+        core_crash(core, D1);
         assert_string_equal(broker_device(core->broker, D1)->kept_for, "blue");
         core_set_policy(core, ANY "linger = 1h\ndeny-devices = pci:" D1 "\n");
         assert_string_equal(broker_device(core->broker, D1)->kept_for, "");
         core_set_policy(core, ANY "linger = 1h\n");
-        crash(core, D1);
+        core_crash(core, D1);
         core_set_policy(core, BLUE "devices = pci:" D2 "\nlinger = 1h\n");
         assert_string_equal(broker_device(core->broker, D1)->kept_for, "");
 }
@@ -431,10 +421,10 @@ static void test_linger_restore(void **state)
 
         fake_host_device(core->fake, D5)->usage.kind = USAGE_NONE;
         core_set_policy(core, policy);
-        crash(core, D5);
+        core_crash(core, D5);
         assert_string_equal(fake_host_device(core->fake, D5)->driver, "igb");
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D5 });
-        crash(core, D5);
+        core_crash(core, D5);
         assert_string_equal(fake_host_device(core->fake, D5)->driver, "igb");
 }
 

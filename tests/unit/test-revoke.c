@@ -292,7 +292,10 @@ static void test_refused(void **state)
         assert_int_equal(lease->state, LEASE_ACTIVE);
         assert_int_equal(core->n_revoked, 0);
         fake_host_device(core->fake, D1)->hang = true;
+        ask_back(core, lease, 60 * USEC_PER_SEC);
+        assert_true(lease->revoke_until > 0);
         broker_lease_end(core->broker, lease, END_RELEASED);
+        assert_int_equal(lease->revoke_until, 0);
         assert_int_equal(broker_lease_revoke(core->broker, lease, NULL, 0, "", &refusal),
                          RESULT_NO_SUCH_LEASE);
         fake_host_fail_jobs(core->fake, EIO);
