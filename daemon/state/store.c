@@ -14,6 +14,7 @@
 #include "daemon/state/record.h"
 #include "daemon/state/store.h"
 
+/* Goes up where a daemon that knows less must not read the record; a new key that it may overlook needs none. */
 #define FORMAT_VERSION "1"
 
 struct Store {
@@ -356,8 +357,17 @@ static void get_caller(const dictionary *record, LeaseRecord *lease, int *r)
         caller->known = true;
 }
 
+/* Version 0.1.0 knew no containers, no connections that a lease lasts as long as, and no driver_override from before. All
+ * of that is missing in its records, or none. */
+static bool is_of_first_version(const dictionary *record)
+{
+        return !has_key(record, "record:container") && !has_key(record, "record:container-named") &&
+               !has_key(record, "record:owner");
+}
+
 static int read_lease(const dictionary *record, LeaseRecord *ret)
 {
+        bool first = is_of_first_version(record);
         LeaseRecord lease = {};
         const char *word;
         uint64_t n;
@@ -366,7 +376,8 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         record_get_string(record, "record", "id", lease.id, sizeof(lease.id), &r);
         record_get_string(record, "record", "tenant", lease.tenant, sizeof(lease.tenant), &r);
         record_get_string(record, "record", "label", lease.label, sizeof(lease.label), &r);
-        record_get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
+        if (!first)
+                record_get_string(record, "record", "owner", lease.owner_name, sizeof(lease.owner_name), &r);
         record_get_string(record, "record", "unit", lease.unit, sizeof(lease.unit), &r);
         get_caller(record, &lease, &r);
         word = record_get_raw(record, "record", "state", &r);
@@ -397,8 +408,13 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
         }
         lease.reset = (PolicyReset)record_get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = record_get_number(record, "record", "restore-driver", 1, &r);
-        record_get_string(record, "record", "container", lease.container, sizeof(lease.container), &r);
-        lease.container_named = record_get_number(record, "record", "container-named", 1, &r);
+        if (first)
+                memcpy(lease.container, lease.id, sizeof(lease.id));
+        else {
+                record_get_string(record, "record", "container", lease.container, sizeof(lease.container),
+                                  &r);
+                lease.container_named = record_get_number(record, "record", "container-named", 1, &r);
+        }
 
         n = record_get_number(record, "record", "devices", JOB_DEVICES_MAX, &r);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
@@ -409,11 +425,13 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                                   &r);
                 record_get_string(record, section, "prior-driver", lease.devices[i].prior_driver,
                                   sizeof(lease.devices[i].prior_driver), &r);
-                record_get_string(record, section, "prior-override", lease.devices[i].prior_override,
-                                  sizeof(lease.devices[i].prior_override), &r);
                 lease.devices[i].prior_known = record_get_number(record, section, "prior-known", 1, &r);
                 lease.devices[i].took = record_get_number(record, section, "took", 1, &r);
-                lease.devices[i].made = record_get_number(record, section, "made", 1, &r);
+                if (!first) {
+                        record_get_string(record, section, "prior-override", lease.devices[i].prior_override,
+                                          sizeof(lease.devices[i].prior_override), &r);
+                        lease.devices[i].made = record_get_number(record, section, "made", 1, &r);
+                }
                 if (lease.state == LEASE_REVOKING)
                         lease.devices[i].asked_back =
                                 record_get_number(record, section, "asked-back", 1, &r);
@@ -432,11 +450,16 @@ static int read_device(const dictionary *record, DeviceRecord *ret)
         record_get_string(record, "record", "id", device.id, sizeof(device.id), &r);
         record_get_string(record, "record", "prior-driver", device.prior_driver, sizeof(device.prior_driver),
                           &r);
-        record_get_string(record, "record", "prior-override", device.prior_override,
-                          sizeof(device.prior_override), &r);
         record_get_string(record, "record", "reason", device.reason, sizeof(device.reason), &r);
         device.prior_known = record_get_number(record, "record", "prior-known", 1, &r);
         device.quarantined = record_get_number(record, "record", "quarantined", 1, &r);
+        if (!has_key(record, "record:prior-override") && !has_key(record, "record:made") &&
+            !has_key(record, "record:only-for")) {
+                *ret = device; /* version 0.1.0's */
+                return r;
+        }
+        record_get_string(record, "record", "prior-override", device.prior_override,
+                          sizeof(device.prior_override), &r);
         device.made = record_get_number(record, "record", "made", 1, &r);
         record_get_string(record, "record", "only-for", device.only_for, sizeof(device.only_for), &r);
         record_get_string(record, "record", "kept-for", device.kept_for, sizeof(device.kept_for), &r);
@@ -530,7 +553,7 @@ static int restore_device(Broker *broker, const dictionary *record, const char *
         return r < 0 ? r : broker_restore_device(broker, &device);
 }
 
-/* -ESTALE for the record of an earlier boot. */
+/* -ESTALE for the record of an earlier boot, -EPROTONOSUPPORT for one of a later version of the daemon. */
 static int check_header(const Store *store, const dictionary *record)
 {
         const char *version, *boot;
@@ -540,9 +563,11 @@ static int check_header(const Store *store, const dictionary *record)
         boot = record_get_raw(record, "record", "boot", &r);
         if (r < 0)
                 return r;
-        if (!streq(version, FORMAT_VERSION))
-                return -EBADMSG;
-        return streq(boot, store->boot) ? 0 : -ESTALE;
+        if (!streq(boot, store->boot))
+                return -ESTALE;
+        if (streq(version, FORMAT_VERSION))
+                return 0;
+        return *version && !version[strspn(version, "0123456789")] ? -EPROTONOSUPPORT : -EBADMSG;
 }
 
 /* The record is of no use now and will be of none later; every other error is ours. */
@@ -604,6 +629,21 @@ static void refuse_file(Broker *broker, int folder, const char *folder_name, con
         (void)unlinkat(folder, file, 0);
 }
 
+/* To go on without it would forget a lease, so the daemon does not start. */
+static void tell_of_version(Broker *broker, const char *folder_name, const char *file, int error)
+{
+        char text[NAME_MAX + 300];
+
+        if (error != -EPROTONOSUPPORT)
+                return;
+        (void)snprintf(text, sizeof(text),
+                       "Record %s/%s is of a later version of vfiobrokerd, which this one cannot read: "
+                       "install that "
+                       "version again, or end what it tells of and remove it",
+                       folder_name, file);
+        broker_trouble(broker, text);
+}
+
 static int load_folder(Store *store, Broker *broker, int folder, const char *name, RestoreRecord restore,
                        unsigned pass)
 {
@@ -626,8 +666,10 @@ static int load_folder(Store *store, Broker *broker, int folder, const char *nam
                                 loaded += r;
                         else if (says_nothing(r))
                                 refuse_file(broker, folder, name, file, r);
-                        else
+                        else {
                                 broken = r;
+                                tell_of_version(broker, name, file, r);
+                        }
                 }
                 free(entries[i]);
         }

@@ -99,6 +99,90 @@ static void test_line_missing(_unused_ void **state)
         assert_true(n > 25);
 }
 
+/* What version 0.1.0 wrote is read, with what it meant. */
+static void test_first_version(_unused_ void **state)
+{
+        static const char *const later[] = {
+                "owner",           "on-behalf", "ipc-lock",       "caller-",
+                "process-kept-as", "container", "prior-override", "made",
+        };
+        static const char device[] = "id = _30000_3a01_3a00_2e0\nprior-driver = igb\nreason = no_20reset\n"
+                                     "prior-known = 1\nquarantined = 1\n";
+        _cleanup_free_ char *text = NULL, *header = NULL, *whole = NULL;
+        char old[4096] = "";
+        StoreSample sample;
+
+        store_sample(&sample, 2);
+        store_put(&sample.lease);
+        text = store_read(SAMPLE_FILE);
+        header = strndup(text, (size_t)(strstr(text, "\nid = ") + 1 - text));
+        for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+                bool known = true;
+
+                for (size_t i = 0; i < ELEMENTSOF(later); i++)
+                        known &= strncmp(line, later[i], strlen(later[i])) != 0;
+                if (known)
+                        (void)strncat(old, line, (size_t)(strchr(line, '\n') + 1 - line));
+        }
+        store_write(SAMPLE_FILE, old, strlen(old));
+        assert_int_equal(store_read_back(), 1);
+        assert_int_equal(the_store.core->events[EVENT_TROUBLE], 0);
+        assert_string_equal(the_store.lease.container, "cafe00000000");
+        assert_false(the_store.lease.container_named);
+        assert_string_equal(the_store.lease.owner_name, "");
+        assert_false(the_store.lease.caller.known);
+        assert_int_equal(the_store.lease.n_devices, 2);
+        assert_string_equal(the_store.lease.devices[0].prior_driver, sample.devices[0].prior_driver);
+        assert_string_equal(the_store.lease.devices[1].prior_override, "");
+        assert_false(the_store.lease.devices[1].made);
+
+        assert_true(asprintf(&whole, "%s%s", header, device) > 0);
+        store_write("devices/_30000_3a01_3a00_2e0", whole, strlen(whole));
+        assert_int_equal(store_read_back(), 1);
+        assert_int_equal(the_store.core->events[EVENT_TROUBLE], 0);
+        assert_int_equal(the_store.n_devices, 1);
+        assert_true(the_store.device.quarantined);
+        assert_string_equal(the_store.device.prior_driver, "igb");
+        assert_string_equal(the_store.device.prior_override, "");
+}
+
+/* What a later version wrote is kept for it, and nothing is read or reclaimed. */
+static void test_later_version(_unused_ void **state)
+{
+        static const char *const versions[] = { "version = 2", "version = 10" };
+        StoreSample sample;
+
+        for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
+                _cleanup_free_ char *text = NULL, *later = NULL;
+
+                store_sample(&sample, 1);
+                store_put(&sample.lease);
+                text = store_read(SAMPLE_FILE);
+                later = replaced(text, "version = 1", versions[i]);
+                store_write(SAMPLE_FILE, later, strlen(later));
+                assert_int_equal(store_read_back(), -EPROTONOSUPPORT);
+                assert_int_equal(the_store.n_leases, 0);
+                assert_int_equal(the_store.core->events[EVENT_TROUBLE], 1);
+                assert_non_null(strstr(the_store.core->last_event[EVENT_TROUBLE], SAMPLE_FILE));
+                assert_true(store_exists(SAMPLE_FILE));
+        }
+}
+
+/* A key that is not known is overlooked. */
+static void test_unknown_key(_unused_ void **state)
+{
+        _cleanup_free_ char *text = NULL, *more = NULL;
+        StoreSample sample;
+
+        store_sample(&sample, 1);
+        store_put(&sample.lease);
+        text = store_read(SAMPLE_FILE);
+        more = replaced(text, "state = ", "colour = blue\nstate = ");
+        store_write(SAMPLE_FILE, more, strlen(more));
+        assert_int_equal(store_read_back(), 1);
+        store_assert_same(&sample, &the_store.lease);
+}
+
 static void test_garbage(_unused_ void **state)
 {
         static const char binary[] = "\x7f\x45\x4c\x46\0\0\xff\xfe[record\n=\n]\n";
@@ -120,7 +204,6 @@ static void test_bad_values(_unused_ void **state)
         static const struct {
                 const char *what, *with;
         } table[] = {
-                { "version = 1", "version = 2" },
                 { "caller-gids = \"0 ", "caller-gids = \"x " },
                 { "caller-gids = \"0 ", "caller-gids = \"0x " },
                 { "caller-gids = \"0 ", "caller-gids = \"4294967296 " },
@@ -128,7 +211,7 @@ static void test_bad_values(_unused_ void **state)
                 { "ipc-lock = 1", "ipc-lock = 2" },
                 { "on-behalf = 1", "on-behalf = -1" },
                 { "version = 1", "version = 1x" },
-                { "version = 1", "version = 10" },
+                { "version = 1", "version = " },
                 { "state = active", "state = leased" },
                 { "lifetime = connection", "lifetime = " },
                 { "slack = 1", "slack = -1" },
@@ -352,9 +435,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, store_setup, store_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(truncated), TEST(line_missing), TEST(garbage),    TEST(bad_values),
-                TEST(too_long),  TEST(other_boot),   TEST(other_name), TEST(foreign),
-                TEST(temporary), TEST(answers),      TEST(no_fds),
+                TEST(truncated),   TEST(line_missing), TEST(first_version), TEST(later_version),
+                TEST(unknown_key), TEST(garbage),      TEST(bad_values),    TEST(too_long),
+                TEST(other_boot),  TEST(other_name),   TEST(foreign),       TEST(temporary),
+                TEST(answers),     TEST(no_fds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
