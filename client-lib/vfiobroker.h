@@ -236,8 +236,10 @@ struct vfiobroker_event {
         const char *lease;          /* id */
         const char *path;           /* object path, as vfiobroker_lease_path() has it */
         const char *const *devices; /* ids, NULL-terminated; none where the lease has ended */
-        const char *reason;     /* of an end: "released", "process-exited", "connection-closed", "revoked" or
-                                       "device-removed"; else for people */
+        /* Of an end: "released", "process-exited", "connection-closed", "revoked" or "device-removed". Of a request,
+         * "device-removed" where the kernel waits for the fds to be closed: the devices, and a lease of them alone, may
+         * be gone then before they can be given back (-ENODEV, -ENXIO). Else for people. */
+        const char *reason;
         uint64_t deadline_usec; /* CLOCK_MONOTONIC */
 };
 

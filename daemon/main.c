@@ -51,6 +51,13 @@ static void on_device_gone(void *userdata, const char *id)
         broker_device_remove(self->broker, id);
 }
 
+static void on_device_released(void *userdata, const char *path, bool done)
+{
+        Daemon *self = userdata;
+
+        broker_device_released(self->broker, path, done);
+}
+
 static int on_reload(void *userdata, char **ret_errors)
 {
         return reload_policy(((Daemon *)userdata)->broker, ret_errors);
@@ -110,7 +117,8 @@ static int start(Daemon *self)
         if (r >= 0)
                 r = broker_observe(self->broker, &journal_observer, NULL);
         if (r >= 0)
-                r = inventory_new(self->event, on_device, on_device_gone, self, &self->inventory);
+                r = inventory_new(self->event, on_device, on_device_gone, on_device_released, self,
+                                  &self->inventory);
         if (r < 0)
                 return r;
 

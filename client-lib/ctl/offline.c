@@ -103,7 +103,7 @@ int offline_check(Policy *policy, const AcquireRequest *request, Refusal *refusa
                 policy_unref(policy);
                 return r;
         }
-        r = inventory_new(self.event, on_device, on_device_gone, self.broker, &self.inventory);
+        r = inventory_new(self.event, on_device, on_device_gone, NULL, self.broker, &self.inventory);
         if (r < 0)
                 return r;
 

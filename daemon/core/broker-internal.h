@@ -76,6 +76,9 @@ int refuse_start(int r, Refusal *refusal);
 /* lease-change.c: an OPENING lease with a target is open: its devices are the target's now. The temporary lease is gone
  * where 0 is returned. */
 int lease_merge(Lease *lease);
+/* The device is taken out of its lease, since the machine has it no more or its driver has let go of it: a lease that is held
+ * and has others goes on with those; any other ends. May free the lease, and the device where it is gone. */
+void lease_lose(Lease *lease, Device *device);
 /* The target ends: what was to be added to it ends with it. */
 void lease_end_additions(Lease *lease);
 /* reissue.c: whoever waits for fresh fds of a lease that is over hears so; its job runs on. */

@@ -44,6 +44,8 @@ Broker *broker_free(Broker *broker)
         broker_disown_admin_jobs(broker);
         old_jobs_free(broker);
         waiters_free(broker);
+        broker->host->ops->timer_stop(broker->host, broker->unplug_timer);
+        broker->unplug_timer = NULL;
         HASH_ITER(hh, broker->leases, lease, next_lease)
                 lease_free(lease);
         container_undeclare(broker, NULL);

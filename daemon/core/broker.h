@@ -232,6 +232,7 @@ struct Broker {
         struct OldJob *old_jobs;     /* utlist */
         struct Waiter *waiters;      /* utlist, in the order of their coming */
         HostTimer *waiters_timer;    /* where some are to be woken */
+        HostTimer *unplug_timer;     /* core/unplug.h */
         unsigned n_waiters;
         uint64_t memlock_committed;
         unsigned n_leases;
@@ -262,6 +263,9 @@ void broker_check_divided(const Broker *broker, PolicyErrors *errors);
  * error is the caller's. */
 int broker_device_update(Broker *broker, DeviceInfo *info);
 void broker_device_remove(Broker *broker, const char *id);
+/* A driver lets go of the device at that path in sysfs, or (`done`) has done so: whoever it was and whatever for. What that
+ * means where the device is leased: core/unplug.h. */
+void broker_device_released(Broker *broker, const char *path, bool done);
 
 /* --- restart: after the inventory is complete, first workers, then devices, then leases. -ENODEV and -EEXIST: the record says nothing any more; any other error:
  * it still does, and could not be followed --- */

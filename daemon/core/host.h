@@ -29,11 +29,13 @@ typedef struct DeviceInfo {
         char mdev_type[MDEV_TYPE_MAX];   /* "mtty-2"; "" where this is no mdev */
         char mdev_parent[DEVICE_ID_MAX]; /* kernel's name of its parent: "mtty", "0000:00:02.0"; likewise */
         char description[DESCRIPTION_MAX];
-        char driver[DRIVER_NAME_MAX];          /* bound now, "" for none */
-        char driver_override[DRIVER_NAME_MAX]; /* "" for none; no uevent tells of a change */
-        bool driver_is_vfio;                   /* the driver makes it a VFIO device */
-        char vfio_driver[DRIVER_NAME_MAX];     /* the best for it, loaded or not; "" where none is known */
-        bool by_mdev; /* passed by the mdevs only that its VFIO driver makes of it */
+        char driver[DRIVER_NAME_MAX]; /* bound now, "" for none */
+        char driver_override
+                [DRIVER_NAME_MAX]; /* where that can be read without waiting; "" for none; no uevent tells of
+                                                * a change */
+        bool driver_is_vfio;       /* the driver makes it a VFIO device */
+        char vfio_driver[DRIVER_NAME_MAX]; /* the best for it, loaded or not; "" where none is known */
+        bool by_mdev;                      /* passed by the mdevs only that its VFIO driver makes of it */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;
         uint32_t class;      /* 24 bits */
         int group;           /* IOMMU group, -1 for none */
@@ -336,6 +338,10 @@ typedef struct HostOps {
 
         /* A hint: where nothing can be told, every node is as far as any other. */
         void (*numa_distances)(Host *host, pid_t pid, NumaDistances *ret);
+
+        /* Whether a driver has the device at this moment: 1, or 0, which is so, too, from the moment that the kernel begins
+         * to take a driver away, and so while it waits for those who have the device open. -ENODEV where it is no more. */
+        int (*device_bound)(Host *host, const DeviceInfo *info);
 
         /* What the host uses the device for at this moment; it has a path. -errno where it cannot be told. */
         int (*device_usage)(Host *host, const DeviceInfo *info, DeviceUsage *ret);

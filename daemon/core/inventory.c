@@ -5,6 +5,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/unplug.h"
 #include "daemon/core/wait.h"
 
 static int join_group(Broker *broker, Device *device)
@@ -121,6 +122,8 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
         broker_device_notify(device, broker);
         broker_functions_check_policy(broker, device);
+        if (!device->info.driver_is_vfio)
+                unplug_check(device);
         return r;
 }
 
@@ -168,8 +171,9 @@ void broker_device_remove(Broker *broker, const char *id)
                 broker->store->device_drop(broker->store_userdata, device->info.id);
         if (lease || device->admin_job)
                 broker_device_notify(device, broker);
+        broker_wake_waiters(broker); /* to hear that there is no such device */
         if (lease)
-                broker_lease_end(broker, lease, END_DEVICE_REMOVED); /* may free the device */
+                lease_lose(lease, device); /* may free the device */
         else
                 broker_device_gc(broker, device);
         broker_functions_changed(broker, pf);

@@ -94,7 +94,7 @@ int broker_lease_add(Broker *broker, const AcquireRequest *request, AcquireDone 
 }
 
 /* The devices go from `lease` to a new one in RECLAIMING, whose record is on disk. -errno with nothing changed. */
-static int split(Lease *lease, Device *const *devices, size_t n, Lease **ret)
+static int split(Lease *lease, Device *const *devices, size_t n, EndReason reason, Lease **ret)
 {
         Broker *broker = lease->broker;
         Lease *part = calloc(1, sizeof(*part));
@@ -104,7 +104,7 @@ static int split(Lease *lease, Device *const *devices, size_t n, Lease **ret)
                 return -ENOMEM;
         lease_make_id(broker, part->id);
         part->state = LEASE_RECLAIMING;
-        part->end_reason = END_RELEASED;
+        part->end_reason = reason;
         part->lifetime = lease->lifetime;
         part->backend = lease->backend;
         memcpy(part->label, lease->label, sizeof(part->label));
@@ -137,6 +137,41 @@ static int split(Lease *lease, Device *const *devices, size_t n, Lease **ret)
         (void)lease_put_record(lease); /* where it fails, the part's record is the one that counts */
         *ret = part;
         return 0;
+}
+
+static void tell_of_split(Lease *lease, Device *const *devices, size_t n, const char *why)
+{
+        Broker *broker = lease->broker;
+
+        for (size_t i = 0; i < n; i++) {
+                if (devices[i]->state != DEVICE_GONE)
+                        (void)device_set_state(devices[i], DEVICE_RECLAIMING, "%s", why);
+                broker_device_notify(devices[i], broker);
+        }
+        lease_check_standing(lease);
+        if (lease_revoke_check(lease))
+                (void)lease_put_record(lease);
+        NOTIFY(broker, lease_changed, lease);
+        container_notify(broker, lease->container);
+}
+
+void lease_lose(Lease *lease, Device *device)
+{
+        Broker *broker = lease->broker;
+        Lease *part;
+
+        if (!lease_is_held(lease) || lease->n_devices < 2 ||
+            split(lease, &device, 1, END_DEVICE_REMOVED, &part) < 0) {
+                broker_lease_end(broker, lease, END_DEVICE_REMOVED);
+                return;
+        }
+        tell_of_split(lease, &device, 1, "its driver was taken from it while it was leased");
+        broker_event(broker, EVENT_ENDED, part, device, end_reason_to_string(part->end_reason),
+                     "Lease %s of tenant %s, process %d, has lost device %s, which is reclaimed as lease "
+                     "%s, and goes "
+                     "on with what it has besides",
+                     lease->id, lease->tenant->name, (int)lease->pid, device->info.id, part->id);
+        lease_reclaim(part);
 }
 
 static int find_own_devices(const Lease *lease, const char *const *ids, size_t n, Device **ret,
@@ -192,18 +227,10 @@ int broker_lease_remove(Broker *broker, Lease *lease, const char *const *ids, si
                                 "File descriptors of device %s are being opened for the lease; ask again.",
                                 devices[i]->info.id);
 
-        r = split(lease, devices, n, &part);
+        r = split(lease, devices, n, END_RELEASED, &part);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++) {
-                (void)device_set_state(devices[i], DEVICE_RECLAIMING, "taken out of its lease");
-                broker_device_notify(devices[i], broker);
-        }
-        lease_check_standing(lease);
-        if (lease_revoke_check(lease))
-                (void)lease_put_record(lease);
-        NOTIFY(broker, lease_changed, lease);
-        container_notify(broker, lease->container);
+        tell_of_split(lease, devices, n, "taken out of its lease");
         broker_event(broker, EVENT_ENDED, part, devices[0], end_reason_to_string(part->end_reason),
                      "Lease %s of tenant %s, process %d: %zu device(s) from %s taken out, and reclaimed as "
                      "lease %s",

@@ -10,6 +10,7 @@
 #include "daemon/core/keep.h"
 #include "daemon/core/revoke.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/unplug.h"
 #include "daemon/core/wait.h"
 #include "daemon/core/mdev.h"
 
@@ -88,6 +89,9 @@ int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusa
 {
         const char *id = device->info.id;
 
+        if (row->removed)
+                return refuse(refusal, RESULT_NO_SUCH_DEVICE,
+                              "Device %s was removed from the machine while it was opened.", id);
         switch (row->step) {
         case STEP_IN_USE:
                 return refuse(refusal, RESULT_DEVICE_BUSY_ON_HOST,
@@ -193,6 +197,7 @@ static int deliver_added(Lease *lease, const JobResult *result)
         broker_event(broker, EVENT_GRANTED, target, NULL, "added",
                      "Lease %s: %zu device(s) from %s added for tenant %s, process %d", target->id, n,
                      target->devices[first]->info.id, target->tenant->name, (int)target->pid);
+        unplug_watch(target);
         return 0;
 }
 
@@ -244,6 +249,7 @@ static int deliver(Lease *lease, const JobResult *result)
                      lease->id, lease->n_devices, lease->devices[0]->info.id, lease->tenant->name,
                      (int)lease->pid, result->usec[STEP_BIND_DRIVER], result->usec[STEP_PROVE_FREE],
                      result->usec[STEP_RESET], result->usec[STEP_OPEN]);
+        unplug_watch(lease);
         return 0;
 }
 
@@ -584,6 +590,7 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
         lease_revoke_stop(lease);
         lease->state = LEASE_RECLAIMING;
         lease->end_reason = reason;
+        unplug_unwatch(broker);
         if (lease->done)
                 fail_opening(lease, reason);
         lease_fail_reissue(lease);

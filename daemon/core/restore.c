@@ -13,6 +13,7 @@
 #include "daemon/core/keep.h"
 #include "daemon/core/revoke.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/unplug.h"
 
 int broker_restore_device(Broker *broker, const DeviceRecord *record)
 {
@@ -35,7 +36,7 @@ int broker_restore_device(Broker *broker, const DeviceRecord *record)
 }
 
 /* The Lease of a record, not yet in any table, with those of its devices that are still there. */
-static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *ret_missing)
+static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *ret_lost, bool *ret_nonsense)
 {
         Lease *lease = calloc(1, sizeof(*lease));
 
@@ -61,8 +62,10 @@ static Lease *lease_of_record(Broker *broker, const LeaseRecord *record, bool *r
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
 
-                if (!device || lease_has_device(lease, device))
-                        *ret_missing = true; /* it went while nobody looked, or the record is nonsense */
+                if (!device)
+                        *ret_lost = true; /* it went while nobody looked */
+                else if (lease_has_device(lease, device))
+                        *ret_nonsense = true;
                 else if (!device->lease) {
                         lease->took[lease->n_devices] = record->devices[i].took;
                         lease->devices[lease->n_devices++] = device;
@@ -105,11 +108,11 @@ static bool was_held(const LeaseRecord *record)
         return record->state == LEASE_ACTIVE || record->state == LEASE_REVOKING;
 }
 
-static EndReason end_reason(const LeaseRecord *record, bool missing, bool alive)
+static EndReason end_reason(const LeaseRecord *record, bool lost, bool alive)
 {
         if (record->state == LEASE_OPENING)
                 return END_FAILED;
-        if (missing)
+        if (lost)
                 return END_DEVICE_REMOVED;
         return was_held(record) && !alive ? END_PROCESS_EXITED : END_RELEASED;
 }
@@ -122,7 +125,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         Holder *holder = NULL;
         Tenant *tenant;
         Lease *lease;
-        bool alive, kept = false, missing = false;
+        bool alive, kept = false, lost = false, nonsense = false;
         int r;
 
         if (broker_lease(broker, record->id))
@@ -135,7 +138,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         r = broker_tenant_get(broker, record->tenant, &tenant);
         if (r < 0)
                 return r;
-        lease = lease_of_record(broker, record, &missing);
+        lease = lease_of_record(broker, record, &lost, &nonsense);
         r = lease ? 0 : -ENOMEM;
         if (r >= 0 && alive)
                 r = holder_get(broker, record->pid, pidfd, &facts, &holder);
@@ -185,11 +188,20 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                      (int)lease->pid, lease_state_to_string(record->state),
                      alive ? "the process lives" : "the process has ended");
 
-        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && was_held(record) && !missing &&
+        if ((alive || record->lifetime == LIFETIME_EXPLICIT) && was_held(record) && !nonsense &&
             lease->n_devices > 0) {
+                if (lost)
+                        broker_event(broker, EVENT_ENDED, lease, NULL,
+                                     end_reason_to_string(END_DEVICE_REMOVED),
+                                     "Lease %s of tenant %s, process %d, has lost devices that are no more, "
+                                     "and goes on "
+                                     "with what it has besides",
+                                     lease->id, tenant->name, (int)lease->pid);
                 r = carry_on(lease, record);
                 if (r >= 0 && record->state == LEASE_REVOKING)
                         r = lease_revoke_restore(lease, record);
+                if (r >= 0 && lost)
+                        (void)lease_put_record(lease);
                 if (r < 0)
                         lease_free(lease);
                 else
@@ -199,7 +211,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 
         /* What was still opening, reclaiming, or has lost its process or a device. */
         lease->state = LEASE_ACTIVE;
-        broker_lease_end(broker, lease, end_reason(record, missing, alive));
+        broker_lease_end(broker, lease, end_reason(record, lost || nonsense, alive));
         return 0;
 }
 
@@ -211,5 +223,8 @@ void broker_restore_begin(Broker *broker)
 void broker_restore_end(Broker *broker)
 {
         broker->restoring = false;
+        /* What began while nobody looked. */
+        for (Lease *lease = broker->leases; lease; lease = lease->hh.next)
+                unplug_watch(lease);
         broker_reclaim_idle(broker);
 }

@@ -138,6 +138,34 @@ static int probe(const char *bus, const char *name, char *ret_text)
         return write_attribute(path, name, ret_text);
 }
 
+int driver_has(const char *path)
+{
+        char link[PATH_MAX];
+        struct stat st;
+
+        (void)snprintf(link, sizeof(link), "%s/driver", path);
+        if (lstat(link, &st) == 0)
+                return 1;
+        return lstat(path, &st) == 0 ? 0 : -ENODEV;
+}
+
+bool driver_device_exists(const char *bus, const char *name)
+{
+        char path[PATH_MAX];
+        struct stat st;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
+        return lstat(path, &st) == 0;
+}
+
+void driver_await_release(const char *bus, const char *name, const char *driver)
+{
+        char path[PATH_MAX], text[REASON_MAX];
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/drivers/%s/unbind", bus, driver);
+        (void)write_attribute(path, name, text);
+}
+
 int driver_unbind(const char *bus, const char *name, char *ret_text)
 {
         char path[PATH_MAX];

@@ -133,8 +133,10 @@ static void run_reclaim(const Job *job, JobResult *result)
                         (void)job_prove_and_reset(job, device, row, result, true, false);
                 else if (job->kind == JOB_RESET && job_bind_device(device, row, result) >= 0)
                         (void)job_prove_and_reset(job, device, row, result, false, true);
-                /* Else no VFIO driver has it, and none let go of it before its files were closed; or one is just letting
-                 * go, for a worker of a daemon that died: the kernel shows none then, and binds none until it is over. */
+                else if (!row->driver_before[0] && device->driver[0])
+                        /* One may just be letting go: by hot unplug, an operator, a worker of a daemon that died. */
+                        driver_await_release(device->bus, job_device_name(device), device->driver);
+                /* Else no VFIO driver has it, and none let go of it before its files were closed. */
         }
         restore_drivers(job, result);
         for (size_t i = 0; i < job->n_devices; i++)
@@ -175,6 +177,15 @@ static void run_rebind(const Job *job, JobResult *result)
                 (void)driver_restore(device->bus, job_device_name(device), device->driver, "", row->text);
 }
 
+/* What cannot be done with a device that went meanwhile is no fault of it. Its event may come later than this. */
+static void note_removed(const Job *job, JobResult *result)
+{
+        for (size_t i = 0; i < job->n_devices; i++)
+                if ((job->kind == JOB_RECLAIM || result->devices[i].error != 0) &&
+                    !driver_device_exists(job->devices[i].bus, job_device_name(job->devices + i)))
+                        result->devices[i].removed = true;
+}
+
 void job_run(const Job *job, JobResult *ret)
 {
         switch (job->kind) {
@@ -188,4 +199,6 @@ void job_run(const Job *job, JobResult *ret)
         case JOB_MAKE: job_run_make(job, ret); break;
         case _JOB_KIND_MAX: ret->error = EINVAL; break;
         }
+        if (job->kind == JOB_OPEN || job->kind == JOB_RECLAIM)
+                note_removed(job, ret);
 }

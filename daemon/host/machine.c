@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "daemon/host/container.h"
+#include "daemon/host/driver.h"
 #include "daemon/host/iommufd.h"
 #include "daemon/host/isolation.h"
 #include "daemon/host/machine.h"
@@ -215,6 +216,11 @@ static int machine_device_usage(Host *host, const DeviceInfo *info, DeviceUsage 
         return usage_find("", info->path, ret);
 }
 
+static int machine_device_bound(Host *host, const DeviceInfo *info)
+{
+        return driver_has(info->path);
+}
+
 static void machine_numa_distances(Host *host, pid_t pid, NumaDistances *ret)
 {
         numa_read_distances("", pid, ret);
@@ -325,6 +331,7 @@ static const HostOps machine_ops = {
         .memlock_set = machine_memlock_set,
         .memlock_used = machine_memlock_used,
         .numa_distances = machine_numa_distances,
+        .device_bound = machine_device_bound,
         .device_usage = machine_device_usage,
         .mem_total = machine_mem_total,
         .now = machine_now,

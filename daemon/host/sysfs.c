@@ -26,6 +26,7 @@
 #define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
 #define GROUPS_PATH     "/sys/kernel/iommu_groups"
+#define VFIO_DEVICES    "vfio-dev" /* the class of what VFIO makes of a device */
 
 struct Inventory {
         sd_device_monitor *monitor;
@@ -37,6 +38,7 @@ struct Inventory {
         sd_event_source *again; /* looks at mdevs again whose type was not there yet */
         InventoryUpdate update;
         InventoryRemove remove;
+        InventoryReleased released;
         void *userdata;
 };
 
@@ -193,6 +195,16 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
         (void)snprintf(info->description, sizeof(info->description), "%s of %s", type, name);
 }
 
+/* The attribute waits for the device's lock (driver_override_show() in drivers/pci/pci-sysfs.c, Linux 6.1). Whoever takes
+ * a VFIO driver away, which is gone by then, has that until the last user has closed the device; and whoever takes virtual
+ * functions away has the physical one's until all their users have. So of those it is not read: what the broker
+ * would put back is read by its worker once more, and only a crash just then forgets it. */
+static void read_override(const char *name, DeviceInfo *info)
+{
+        if (info->driver[0] && !info->driver_is_vfio && info->virtual_functions_max == 0)
+                (void)driver_read_override(info->bus, name, info->driver_override);
+}
+
 static int read_device(Inventory *inventory, sd_device *device, const char *bus, DeviceInfo *ret)
 {
         const BusFacts *facts = bus_facts(bus);
@@ -222,8 +234,9 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
         else if (streq(bus, "mdev"))
                 read_mdev(device, &info);
         describe(inventory, device, &info);
-        (void)driver_read_override(bus, name, info.driver_override);
         r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
+        if (r >= 0)
+                read_override(name, &info);
         if (r >= 0)
                 r = read_group(&info);
         if (r < 0) {
@@ -302,16 +315,41 @@ static int take_device(Inventory *inventory, sd_device *device)
         return r;
 }
 
+/* "…/0000:05:00.0/vfio-dev/vfio0", the VFIO device of the one two above, is no more. Since Linux 6.6 that is said before
+ * the kernel waits for the last user (vfio_unregister_group_dev() in drivers/vfio/vfio_main.c). */
+static void on_vfio_device_gone(Inventory *inventory, sd_device *device)
+{
+        char parent[PATH_MAX];
+        const char *path;
+        char *slash;
+
+        if (!inventory->released || sd_device_get_syspath(device, &path) < 0)
+                return;
+        (void)snprintf(parent, sizeof(parent), "%s", path);
+        for (int i = 0; i < 2; i++) {
+                slash = strrchr(parent, '/');
+                if (!slash)
+                        return;
+                *slash = 0;
+        }
+        inventory->released(inventory->userdata, parent, false);
+}
+
 static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdata)
 {
         Inventory *inventory = userdata;
         char id[DEVICE_ID_MAX];
-        const char *bus, *name;
+        const char *bus, *name, *path;
         sd_device_action_t action;
 
         if (sd_device_get_subsystem(device, &bus) < 0 || sd_device_get_sysname(device, &name) < 0 ||
             sd_device_get_action(device, &action) < 0)
                 return 0;
+        if (streq(bus, VFIO_DEVICES)) {
+                if (action == SD_DEVICE_REMOVE)
+                        on_vfio_device_gone(inventory, device);
+                return 0;
+        }
         if (action == SD_DEVICE_REMOVE) {
                 if (bus_device_id(bus, name, id) >= 0)
                         inventory->remove(inventory->userdata, id);
@@ -327,6 +365,8 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
                         (void)take_device(inventory, fresh);
                 sd_device_unref(fresh);
         }
+        if (inventory->released && action == SD_DEVICE_UNBIND && sd_device_get_syspath(device, &path) >= 0)
+                inventory->released(inventory->userdata, path, true);
         return 0;
 }
 
@@ -384,6 +424,9 @@ static int listen(Inventory *inventory, sd_event *event)
                 r = sd_device_monitor_filter_add_match_subsystem_devtype(inventory->monitor,
                                                                          bus_at(inventory, i), NULL);
         if (r >= 0)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(inventory->monitor, VFIO_DEVICES,
+                                                                         NULL);
+        if (r >= 0)
                 r = sd_device_monitor_attach_event(inventory->monitor, event);
         if (r >= 0)
                 r = sd_device_monitor_start(inventory->monitor, on_event, inventory);
@@ -414,8 +457,8 @@ static int enumerate(Inventory *inventory, bool mdevs_only)
         return r;
 }
 
-int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata,
-                  Inventory **ret)
+int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove,
+                  InventoryReleased released, void *userdata, Inventory **ret)
 {
         _cleanup_(inventory_freep) Inventory *inventory = calloc(1, sizeof(*inventory));
         int r;
@@ -424,6 +467,7 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
                 return -ENOMEM;
         inventory->update = update;
         inventory->remove = remove;
+        inventory->released = released;
         inventory->userdata = userdata;
         inventory->event = sd_event_ref(event);
         (void)sd_hwdb_new(&inventory->hwdb);

@@ -14,9 +14,12 @@ typedef struct Inventory Inventory;
 typedef int (*InventoryUpdate)(void *userdata, DeviceInfo *info);
 typedef void (*InventoryRemove)(void *userdata, const char *id);
 
+/* A driver lets go of the device at that path in sysfs, or (`done`) has done so. May be NULL. */
+typedef void (*InventoryReleased)(void *userdata, const char *path, bool done);
+
 /* Starts the monitor first and enumerates then, so that nothing falls between. */
-int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove, void *userdata,
-                  Inventory **ret);
+int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove,
+                  InventoryReleased released, void *userdata, Inventory **ret);
 Inventory *inventory_free(Inventory *inventory);
 
 DEFINE_CLEANUP(Inventory *, inventory_free)

@@ -148,7 +148,10 @@ static void obey(TestBroker *self, const char *order)
                 add_device(self, id, number, word);
         else if (streq(verb, "remove"))
                 broker_device_remove(self->broker, id);
-        else if (streq(verb, "hang")) {
+        else if (streq(verb, "let-go")) { /* somebody takes its driver, and the kernel waits */
+                fake_host_device(self->fake, id)->let_go = true;
+                broker_device_released(self->broker, broker_device(self->broker, id)->info.path, false);
+        } else if (streq(verb, "hang")) {
                 fake_host_device(self->fake, id)->hang = number;
                 fake_host_run(self->fake);
         } else if (streq(verb, "bind-error"))

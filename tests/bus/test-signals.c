@@ -357,6 +357,59 @@ static void test_revoke(void **state)
         peer_end(&holder);
 }
 
+/* One device of two goes, and then the other. */
+static void hears_removal(Client *c, const void *arg)
+{
+        static Heard heard;
+        char word[64], first[sizeof(((Grant *)0)->lease)], *asked, *reason;
+        Grant g;
+
+        listen_to_all(c->bus, &heard);
+        g = acquire(c->bus, DEVICE_BLUE " " DEVICE_BLUE_2, "a{sv}", 0);
+        CHECK(streq(g.error, ""));
+        (void)snprintf(first, sizeof(first), "%s", g.lease);
+        heard.text[0] = 0;
+        client_say(c, "has both");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=RevokeRequested");
+        asked = strstr(heard.text, "Member=RevokeRequested");
+        reason = strstr(asked, "\"device-removed\"");
+        CHECK(reason);
+        *reason = 0; /* for that one, and not for the other */
+        CHECK(strstr(asked, "_30000_3a01_3a00_2e0") && !strstr(asked, "_30000_3a01_3a00_2e1"));
+        heard.text[0] = 0;
+        client_say(c, "asked");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=InterfacesRemoved");
+        CHECK(!strstr(heard.text, "Member=Ended"));
+        CHECK(reads_property(c->bus, first, "org.vfiobroker1.Lease", "State", "active"));
+        client_say(c, "goes on");
+        client_hear(c, word);
+        wait_for(c->bus, &heard, "Member=Ended");
+        CHECK(strstr(strstr(heard.text, "Member=Ended"), "\"device-removed\""));
+}
+
+/* Proves: who holds a device that goes is asked for it, and its lease goes on with the rest; with the last one it ends. */
+static void test_removal(void **state)
+{
+        Fixture *f = *state;
+        Peer blue = peer_start(f, UID_BLUE, hears_removal, NULL);
+        char word[64];
+
+        peer_hear(&blue, word);
+        (void)broker_tell(f, "let-go " DEVICE_BLUE);
+        peer_say(&blue, "go");
+        peer_hear(&blue, word);
+        (void)broker_tell(f, "remove " DEVICE_BLUE);
+        peer_say(&blue, "go");
+        peer_hear(&blue, word);
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "none");
+        (void)broker_tell(f, "remove " DEVICE_BLUE_2);
+        peer_say(&blue, "go");
+        peer_end(&blue);
+        broker_await(f, "leases", "0");
+}
+
 static void hears_device(Client *c, const void *arg)
 {
         static Heard heard;
@@ -426,6 +479,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_broadcast, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_ended, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_revoke, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_removal, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_devices_come_and_go, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_no_values, fixture_setup, fixture_teardown),
         };

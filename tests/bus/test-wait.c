@@ -134,6 +134,32 @@ static void test_reload(void **state)
         peer_finish(&holder);
 }
 
+static void hears_that_it_went(Client *c, const void *arg)
+{
+        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", WAIT_LONG);
+
+        CHECK(streq(g.error, OURS "NoSuchDevice"));
+}
+
+/* Proves: who waits for a device that is removed hears at once that there is none, though its lease is not over yet. */
+static void test_removed(void **state)
+{
+        Fixture *f = *state;
+        char word[64];
+        Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word), waiter;
+
+        waiter = peer_start(f, UID_BLUE, hears_that_it_went, NULL);
+        broker_await(f, "waiters", "1");
+        (void)broker_tell(f, "let-go " DEVICE_BLUE);
+        assert_int_equal(broker_count(f, "waiters"), 1); /* it may stay, without its driver */
+        (void)broker_tell(f, "remove " DEVICE_BLUE);
+        peer_end(&waiter);
+        broker_await(f, "leases", "0");
+        (void)broker_tell(f, "add " DEVICE_BLUE " 1 vfio-pci");
+        assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "available");
+        peer_finish(&holder);
+}
+
 /* Proves: a reload disturbs nobody whom it does not concern. Who is being served is, under the terms of its plan; who waits
  * keeps its place. */
 static void test_reload_meanwhile(void **state)
@@ -177,8 +203,8 @@ static void test_reload_meanwhile(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
-        const struct CMUnitTest tests[] = { TEST(in_order), TEST(timeout), TEST(killed), TEST(reload),
-                                            TEST(reload_meanwhile) };
+        const struct CMUnitTest tests[] = { TEST(in_order), TEST(timeout),          TEST(killed),
+                                            TEST(reload),   TEST(reload_meanwhile), TEST(removed) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,6 +235,11 @@ lab_reset() {
         done
 }
 
+# --- the machine's owner
+
+# A command of QEMU's monitor, outside: `device_add edu,id=e9,bus=rp9`, `device_del e9`. The answer is not known here.
+monitor() { echo "# lab: monitor $*"; } # COMMAND...
+
 # --- the kernel
 
 pci_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo none)"; }     # ID

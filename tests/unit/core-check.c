@@ -311,9 +311,9 @@ void core_check(Core *core)
         assert_int_equal(broker->n_stranded, stranded);
         assert_true(broker->memlock_committed == memlock);
         assert_int_equal(fake_host_n_jobs(core->fake), jobs);
-        assert_int_equal(fake_host_n_timers(core->fake), timers + kills + lingers +
-                                                                 broker_n_waiters(broker) +
-                                                                 (broker->waiters_timer != NULL));
+        assert_int_equal(fake_host_n_timers(core->fake),
+                         timers + kills + lingers + broker_n_waiters(broker) +
+                                 (broker->waiters_timer != NULL) + (broker->unplug_timer != NULL));
         assert_int_equal(fake_host_n_watches(core->fake), watches);
         assert_int_equal(core->n_devices, devices);
         assert_int_equal(core->n_groups, groups);

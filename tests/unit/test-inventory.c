@@ -115,7 +115,7 @@ static void test_group_full(void **state)
         (void)REFUSED(core, RESULT_GROUP_NOT_VIABLE, core_process(core, 100, UID_BLUE), { "0000:f1:00.0" });
 }
 
-/* A leased device is removed: its lease ends, the device leaves when the lease has let go of it. */
+/* A leased device is removed: it is no longer its lease's, which goes on with the other one. */
 static void test_remove_leased(void **state)
 {
         Core *core = *state;
@@ -126,10 +126,15 @@ static void test_remove_leased(void **state)
         lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1, D2 });
         broker_device_remove(core->broker, D1);
         core_check(core);
-        assert_int_equal(core->last_end, END_DEVICE_REMOVED);
-        assert_int_equal(lease->state, LEASE_RECLAIMING);
+        assert_int_equal(core->n_ended, 0);
+        assert_int_equal(core->events[EVENT_ENDED], 1);
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        assert_int_equal(lease->n_devices, 1);
+        assert_int_equal(core_lease_record(core, lease->id)->n_devices, 1);
+        assert_int_equal(core->n_leases, 1);
         assert_null(broker_device(core->broker, D1));
-        assert_int_equal(core->fake->last_job.n_devices, 1);
+        assert_state(other, DEVICE_LEASED);
+        broker_lease_end(core->broker, lease, END_RELEASED);
         (void)fake_host_run(core->fake);
         core_check_idle(core);
         assert_state(other, DEVICE_AVAILABLE);

@@ -25,7 +25,8 @@ typedef struct Machine {
         Inventory *inventory;
         DeviceInfo infos[INFOS_MAX]; /* as last told, by id; id "" where it was removed */
         size_t n_infos;
-        unsigned n_updates, n_removes;
+        unsigned n_updates, n_removes, n_released, n_done;
+        char released[256]; /* path, as last told */
 } Machine;
 
 static DeviceInfo *find(Machine *machine, const char *id)
@@ -62,6 +63,15 @@ static void on_remove(void *userdata, const char *id)
                 return;
         device_info_done(known);
         *known = machine->infos[--machine->n_infos];
+}
+
+static void on_released(void *userdata, const char *path, bool done)
+{
+        Machine *machine = userdata;
+
+        (void)snprintf(machine->released, sizeof(machine->released), "%s", path);
+        machine->n_released++;
+        machine->n_done += done;
 }
 
 /* --- the mocked machine --- */
@@ -168,7 +178,8 @@ static int teardown(void **state)
 
 static void start(Machine *machine)
 {
-        assert_int_equal(inventory_new(machine->event, on_update, on_remove, machine, &machine->inventory),
+        assert_int_equal(inventory_new(machine->event, on_update, on_remove, on_released, machine,
+                                       &machine->inventory),
                          0);
 }
 
@@ -358,6 +369,71 @@ static void test_late_type(void **state)
         assert_string_equal(find(machine, UUID)->mdev_type, "mtty-1");
 }
 
+/* A device that VFIO lets go of is told by its path, before it has let go and after; one that VFIO takes is not. What
+ * the device has is asked of the machine. */
+static void test_released(void **state)
+{
+#define IGB "pci0000:00/0000:00:02.0"
+        Machine *machine = *state;
+        _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *link = NULL;
+
+        add_all(machine);
+        add(machine, IGB "/vfio-dev/vfio4", "vfio-dev", "", -1, "");
+        set_driver(machine, IGB, "pci", "vfio-pci");
+        start(machine);
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB "/vfio-dev/vfio4", "add");
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB "/vfio-dev/vfio4", "remove");
+        run_until(machine, &machine->n_released, 1);
+        assert_string_equal(machine->released, DEVICES IGB);
+        assert_int_equal(machine->n_done, 0);
+        assert_int_equal(machine->n_updates, ELEMENTSOF(cases));
+
+        assert_int_equal(driver_has(DEVICES IGB), 1);
+        assert_true(asprintf(&link, "%s" DEVICES IGB "/driver", root) > 0);
+        umockdev_testbed_disable(machine->bed);
+        assert_int_equal(unlink(link), 0);
+        umockdev_testbed_enable(machine->bed);
+        assert_int_equal(driver_has(DEVICES IGB), 0);
+        assert_int_equal(driver_has(DEVICES "pci0000:00/0000:00:03.0"), -ENODEV);
+        assert_true(driver_device_exists("pci", "0000:00:02.0"));
+        assert_false(driver_device_exists("pci", "0000:00:03.0"));
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "unbind");
+        run_until(machine, &machine->n_released, 2);
+        assert_string_equal(machine->released, DEVICES IGB);
+        assert_int_equal(machine->n_done, 1);
+        assert_string_equal(find(machine, "0000:00:02.0")->driver, "");
+}
+
+/* driver_override is read where a driver of the host has the device, and not where the attribute may wait for whoever has
+ * the device open. */
+static void test_override(void **state)
+{
+        static const struct {
+                const char *driver, *attributes, *override;
+        } rows[] = {
+                { "igb", "A: driver_override=igb\n", "igb" },
+                { "vfio-pci", "A: driver_override=vfio-pci\n", "" },
+                { "", "A: driver_override=none\n", "" },
+                { "igb", "A: driver_override=igb\nA: sriov_totalvfs=7\n", "" },
+        };
+        Machine *machine = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                char path[DEVICE_ID_MAX + 16], id[DEVICE_ID_MAX];
+
+                (void)snprintf(id, sizeof(id), "0000:00:%02zx.0", i + 2);
+                (void)snprintf(path, sizeof(path), "pci0000:00/%s", id);
+                add(machine, path, "pci", rows[i].driver, 1, rows[i].attributes);
+        }
+        start(machine);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                char id[DEVICE_ID_MAX];
+
+                (void)snprintf(id, sizeof(id), "0000:00:%02zx.0", i + 2);
+                assert_string_equal(find(machine, id)->driver_override, rows[i].override);
+        }
+}
+
 /* Which drivers can be bound: by driver_override only, and where there is none the driver stays. */
 static void test_bind(void **state)
 {
@@ -397,7 +473,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(each_bus), TEST(events), TEST(by_mdev), TEST(late_type), TEST(bind),
+                TEST(each_bus), TEST(events),   TEST(by_mdev), TEST(late_type),
+                TEST(released), TEST(override), TEST(bind),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ static const struct {
 } subcommands[] = {
         { "hold", "DEVICE...", 2, tenant_hold },
         { "revoked", "DEVICE...", 2, tenant_revoked },
+        { "removed", "DEVICE...", 2, tenant_removed },
         { "shared", "DEVICE", 2, tenant_shared },
         { "twice", "DEVICE", 2, tenant_twice },
         { "dma-loop", "EDU [IGB]", 2, tenant_dma_loop },

@@ -6,6 +6,7 @@
 
 int tenant_hold(int argc, char **argv);
 int tenant_revoked(int argc, char **argv);
+int tenant_removed(int argc, char **argv);
 int tenant_shared(int argc, char **argv);
 int tenant_twice(int argc, char **argv);
 int tenant_dma_loop(int argc, char **argv);
