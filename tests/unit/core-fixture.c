@@ -537,6 +537,7 @@ void core_read_records(Core *core)
         StoredLease *lease, *next_lease;
         StoredDevice *device, *next_device;
 
+        core_leave_all(core);
         broker_restore_begin(core->broker);
         HASH_ITER(hh, core->devices, device, next_device)
                 if (broker_restore_device(core->broker, &device->record) < 0)
@@ -546,6 +547,7 @@ void core_read_records(Core *core)
 
                 assert_int_equal(broker_restore_lease(core->broker, &record), 0);
         }
+        core_forget_left(core);
         broker_restore_end(core->broker);
 }
 

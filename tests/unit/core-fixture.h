@@ -64,7 +64,8 @@ typedef struct Core {
         struct KeptFile {
                 char name[64]; /* "" = free */
                 int fd;
-        } kept[128]; /* with the service manager; it outlives the broker */
+                bool left; /* of the life before, and nobody has taken it */
+        } kept[128];       /* with the service manager; it outlives the broker */
         unsigned n_kept;
         bool without_keeper;
         pid_t dropped_job;  /* of the last job_drop() */
@@ -88,6 +89,9 @@ void core_fd_forget(void *userdata, const char *name);
 int core_fd_take(void *userdata, const char *name, int *ret_fd);
 void core_job_drop(void *userdata, pid_t pid);
 void core_forget_all(Core *core);
+/* As state/store.c: what no record tells of after a restart is closed. */
+void core_leave_all(Core *core);
+void core_forget_left(Core *core);
 
 /* For cmocka: *state is a Core with the tenants blue and red. The teardown checks that nothing is left open. */
 int core_setup(void **state);

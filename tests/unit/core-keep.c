@@ -30,6 +30,7 @@ void core_fd_keep(void *userdata, const char *name, int fd)
         kept = find(core, "");
         assert_non_null(kept);
         strcpy(kept->name, name);
+        kept->left = false;
         kept->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         assert_true(kept->fd >= 0);
         core->n_kept++;
@@ -53,6 +54,7 @@ int core_fd_take(void *userdata, const char *name, int *ret_fd)
 
         if (!kept)
                 return -ENOENT;
+        kept->left = false;
         *ret_fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, 3);
         assert_true(*ret_fd >= 0);
         return 0;
@@ -61,6 +63,19 @@ int core_fd_take(void *userdata, const char *name, int *ret_fd)
 void core_job_drop(void *userdata, pid_t pid)
 {
         ((Core *)userdata)->dropped_job = pid;
+}
+
+void core_leave_all(Core *core)
+{
+        for (size_t i = 0; i < ELEMENTSOF(core->kept); i++)
+                core->kept[i].left = true;
+}
+
+void core_forget_left(Core *core)
+{
+        for (size_t i = 0; i < ELEMENTSOF(core->kept); i++)
+                if (core->kept[i].name[0] && core->kept[i].left)
+                        core_fd_forget(core, core->kept[i].name);
 }
 
 void core_forget_all(Core *core)
