@@ -72,7 +72,7 @@ void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *re
         broker_device_notify(device, broker);
         broker_device_gc(broker, device);
         free(admin);
-        broker_retry_stranded(broker);
+        broker_job_ended(broker);
 }
 
 static void admin_done(void *userdata, JobResult *result)

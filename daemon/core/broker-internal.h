@@ -93,9 +93,11 @@ void lease_reclaim(Lease *lease);
 /* Starts the reclaims that nothing else will: after a restart, and after the end of what they waited for. */
 void broker_reclaim_idle(Broker *broker);
 
-/* Tries those again for which there was no timer, where it is time. Whatever comes from the loop calls it when it is done:
+/* Tries those again for which there was no timer, or no room among their tenant's jobs, where it is time. Whatever comes from the loop calls it when it is done:
  * it may free any lease that is RECLAIMING. */
 void broker_retry_stranded(Broker *broker);
+/* The same for who comes from the end of a job: there is room for another one. */
+void broker_job_ended(Broker *broker);
 
 /* Takes a job's word on one device over: the driver, the driver before, the reset. */
 void device_take_result(Broker *broker, Device *device, const JobDeviceResult *result);

@@ -239,7 +239,8 @@ struct Broker {
         unsigned n_stranded;               /* leases whose reclaim waits without a timer */
         RefusalRow refusals[REFUSAL_ROWS]; /* by uid modulo their number */
         bool functions_by_policy;          /* broker_apply_virtual_functions() was called */
-        bool restoring;                    /* records are being read: no reclaim begins yet */
+        bool room_wanted; /* a call waits, or may, since the jobs at work are as many as may be */
+        bool restoring;   /* records are being read: no reclaim begins yet */
 };
 
 /* `store` may be NULL. The policy's reference is taken over where 0 is returned. */

@@ -352,7 +352,7 @@ static void open_done(void *userdata, JobResult *result)
         Broker *broker = lease->broker;
 
         take_open(lease, result); /* may free it */
-        broker_retry_stranded(broker);
+        broker_job_ended(broker);
 }
 
 static void open_slow(void *userdata, uint64_t age_usec)
@@ -543,6 +543,7 @@ int broker_acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         int r;
 
         r = acquire(broker, request, done, userdata, refusal, ret);
+        broker->room_wanted |= r == RESULT_RATE_LIMITED;
         if (r > 0 && !(request->wait_usec > 0 && wait_may_help(r)))
                 broker_refused(broker, request, refusal);
         broker_retry_stranded(broker);

@@ -191,7 +191,7 @@ static void make_done(void *userdata, JobResult *result)
         lease->job = NULL;
         if (lease->state != LEASE_OPENING) {
                 lease_reclaim(lease);
-                broker_retry_stranded(broker);
+                broker_job_ended(broker);
                 return;
         }
         r = take_result(lease, result, &refusal);
@@ -200,7 +200,7 @@ static void make_done(void *userdata, JobResult *result)
                 r = refuse_start(lease_start_open(lease, open), &refusal);
         if (r != 0)
                 fail(lease, r, &refusal);
-        broker_retry_stranded(broker);
+        broker_job_ended(broker);
 }
 
 static void make_slow(void *userdata, uint64_t age_usec)

@@ -71,7 +71,7 @@ static void on_end(void *userdata)
         old_job_free(old);
         broker_reclaim_idle(broker);
         broker_wake_waiters(broker);
-        broker_retry_stranded(broker);
+        broker_job_ended(broker);
 }
 
 /* An mdev that is still being made: the inventory will have it, or not. */

@@ -9,6 +9,7 @@
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
 #include "daemon/core/old-job.h"
+#include "daemon/core/wait.h"
 
 /* Between two trials of a device that is still open: a dead VMM's last references go within milliseconds, a dup held
  * on purpose may stay for days. */
@@ -145,6 +146,13 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
         return true;
 }
 
+/* Without a timer: whatever comes next from the loop tries again, no sooner than in `usec`. */
+static void strand(Lease *lease, uint64_t usec)
+{
+        lease->stranded = lease->broker->host->ops->monotonic(lease->broker->host) + usec;
+        lease->broker->n_stranded++;
+}
+
 static void on_retry(void *userdata)
 {
         Lease *lease = userdata;
@@ -170,6 +178,14 @@ void broker_retry_stranded(Broker *broker)
         }
 }
 
+void broker_job_ended(Broker *broker)
+{
+        if (broker->room_wanted)
+                broker_wake_waiters(broker);
+        broker->room_wanted = false;
+        broker_retry_stranded(broker);
+}
+
 void broker_reclaim_idle(Broker *broker)
 {
         Lease *next;
@@ -192,8 +208,7 @@ static void retry_later(Lease *lease)
         r = host->ops->timer_start(host, lease->retry_usec, on_retry, lease, &lease->retry);
         if (r >= 0)
                 return;
-        lease->stranded = host->ops->monotonic(host) + lease->retry_usec;
-        lease->broker->n_stranded++;
+        strand(lease, lease->retry_usec);
         broker_event(lease->broker, EVENT_TROUBLE, lease, NULL, "",
                      "No timer for the reclaim of lease %s: %s; it is tried again when a job ends or "
                      "somebody asks",
@@ -240,7 +255,7 @@ static void reclaim_done(void *userdata, JobResult *result)
                 NOTIFY(broker, tenant_changed, lease->tenant);
                 retry_later(lease);
         }
-        broker_retry_stranded(broker);
+        broker_job_ended(broker);
 }
 
 static void reclaim_slow(void *userdata, uint64_t age_usec)
@@ -297,6 +312,13 @@ void lease_reclaim(Lease *lease)
                         job.devices[job.n_devices].fd = opened->devices[i].fd;
                 job.n_devices++;
         }
+        /* Its turn comes with the end of another of the tenant's jobs. */
+        if (job.n_devices > 0 && tenant_is_busy(lease->tenant)) {
+                if (lease->record_stale)
+                        (void)lease_put_record(lease);
+                strand(lease, 0);
+                return;
+        }
         /* A copy that the service manager has is one that keeps the device from being free. */
         if (container_release(broker, lease, &job) && broker->store && broker->store->fd_barrier &&
             broker->store->fd_barrier(broker->store_userdata, &barrier) >= 0)
@@ -312,9 +334,7 @@ void lease_reclaim(Lease *lease)
         /* A device that is settled may be another lease's before this one is over, and a restart believes the record. */
         if (lease->record_stale)
                 (void)lease_put_record(lease);
-        r = tenant_is_busy(lease->tenant)
-                    ? -EAGAIN
-                    : host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
+        r = host->ops->job_start(host, &job, reclaim_done, reclaim_slow, lease, &lease->job);
         if (r >= 0)
                 container_released(lease->container, &job);
         else

@@ -60,9 +60,8 @@ static void sort_fds(const Lease *lease, const JobResult *result, int *ret_fds)
         }
 }
 
-static void reissue_done(void *userdata, JobResult *result)
+static void take_reissue(Lease *lease, JobResult *result)
 {
-        Lease *lease = userdata;
         Broker *broker = lease->broker;
         LeaseFd rows[LEASE_FDS_MAX];
         char numbers[JOB_DEVICES_MAX][12];
@@ -110,6 +109,15 @@ static void reissue_done(void *userdata, JobResult *result)
                 broker_event(broker, EVENT_GRANTED, lease, NULL, "reissued",
                              "Lease %s: fresh file descriptors for %zu device(s) to tenant %s, process %d",
                              lease->id, lease->n_devices, lease->tenant->name, (int)lease->pid);
+}
+
+static void reissue_done(void *userdata, JobResult *result)
+{
+        Lease *lease = userdata;
+        Broker *broker = lease->broker;
+
+        take_reissue(lease, result); /* may free it */
+        broker_job_ended(broker);
 }
 
 static int start(Broker *broker, Lease *lease, AcquireDone done, void *userdata)

@@ -22,7 +22,8 @@ struct Waiter {
 
 bool wait_may_help(int result)
 {
-        return result == RESULT_DEVICE_TAKEN || result == RESULT_GROUP_SPLIT;
+        return result == RESULT_DEVICE_TAKEN || result == RESULT_GROUP_SPLIT ||
+               result == RESULT_RATE_LIMITED;
 }
 
 static void waiter_free(Waiter *waiter)

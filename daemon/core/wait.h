@@ -21,7 +21,7 @@ typedef bool (*WaitWoken)(void *userdata, WaitWake wake);
 typedef struct Waiter Waiter;
 
 /* Whether the refusal is one that time may mend: a device that is in use, or in a group or reset set of which another
- * tenant has a part. */
+ * tenant has a part, or as many jobs at work as may be. (The rate of a user's calls is not asked here.) */
 bool wait_may_help(int result);
 
 /* Puts a caller at the end of the queue, for at most `usec` microseconds. 0, LIMITS_EXCEEDED with `refusal`, or -errno.

@@ -520,7 +520,7 @@ static void test_jobs_of_one_tenant(void **state)
 
         /* One is through: the one that waited has its turn. */
         fake_host_device(core->fake, ids[0])->hang = false;
-        fake_host_advance(core->fake, USEC_PER_SEC);
+        (void)fake_host_run(core->fake);
         assert_state(broker_device(core->broker, ids[0]), DEVICE_AVAILABLE);
         assert_int_equal(fake_host_n_jobs_of(core->fake, ids[TENANT_JOBS_MAX]), 1);
         for (unsigned i = 0; i <= TENANT_JOBS_MAX; i++)
@@ -532,15 +532,51 @@ static void test_jobs_of_one_tenant(void **state)
         core_check_idle(core);
 }
 
+/* 64 processes of one tenant end at once: TENANT_JOBS_MAX of their devices are worked at at any time, the next one as soon
+ * as one is through, with no time in between, and in their order. */
+static void test_killed_at_once(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmms[64];
+        FakeDevice *devices[64];
+        char ids[64][16];
+
+        core->fake->total = UINT64_C(1) << 40;
+        for (int i = 0; i < 64; i++) {
+                (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 1);
+                (void)core_device(core, ids[i], i + 1, "vfio-pci");
+                vmms[i] = core_process(core, 100 + i, UID_BLUE);
+                (void)GRANT(core, vmms[i], { ids[i] });
+                devices[i] = fake_host_device(core->fake, ids[i]);
+                devices[i]->hang = true;
+        }
+        for (int i = 0; i < 64; i++)
+                fake_host_end_process(core->fake, vmms[i]);
+        (void)fake_host_run(core->fake);
+        for (int i = 0; i < 64; i++) {
+                unsigned left = 64U - (unsigned)i;
+
+                assert_int_equal(fake_host_n_jobs(core->fake),
+                                 left < TENANT_JOBS_MAX ? left : TENANT_JOBS_MAX);
+                assert_int_equal(fake_host_n_jobs_of(core->fake, ids[i]), 1);
+                assert_int_equal(fake_host_n_timers(core->fake), 0);
+                assert_int_equal(core->broker->n_leases, left);
+                core_check(core);
+                devices[i]->hang = false;
+                (void)fake_host_run(core->fake);
+        }
+        core_check_idle(core);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(proven_and_reset),   TEST(still_open),    TEST(one_by_one),  TEST(quarantine),
-                TEST(worker_dies),        TEST(cannot_start),  TEST(no_timers),   TEST(set_going),
-                TEST(restore_driver),     TEST(restore_fails), TEST(keep_driver), TEST(no_reset),
-                TEST(on_host_driver),     TEST(slow),          TEST(slow_again),  TEST(group_until_empty),
-                TEST(jobs_of_one_tenant),
+                TEST(killed_at_once),    TEST(proven_and_reset),   TEST(still_open),    TEST(one_by_one),
+                TEST(quarantine),        TEST(worker_dies),        TEST(cannot_start),  TEST(no_timers),
+                TEST(set_going),         TEST(restore_driver),     TEST(restore_fails), TEST(keep_driver),
+                TEST(no_reset),          TEST(on_host_driver),     TEST(slow),          TEST(slow_again),
+                TEST(group_until_empty), TEST(jobs_of_one_tenant),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

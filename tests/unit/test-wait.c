@@ -76,6 +76,39 @@ static int setup(void **state)
         return 0;
 }
 
+/* A tenant that has as many jobs at work as it may waits for room, for a device that is free; it gets it with the end of any of
+ * its jobs, a lease that is opened among them. Who does not wait is refused. */
+static void test_room(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *next = core_process(core, 101, UID_BLUE);
+        Answer answers[TENANT_JOBS_MAX] = {};
+        char ids[TENANT_JOBS_MAX][16];
+        Guest guest;
+
+        for (int i = 0; i < TENANT_JOBS_MAX; i++) {
+                (void)snprintf(ids[i], sizeof(ids[i]), "0000:%02x:00.0", i + 3);
+                (void)core_device(core, ids[i], i + 3, "vfio-pci");
+                fake_host_device(core->fake, ids[i])->hang = true;
+                assert_int_equal(core_ask(core, &(Ask){ vmm, { ids[i] } }, answers + i), 0);
+        }
+        (void)REFUSED(core, RESULT_RATE_LIMITED, next, { D1 });
+        guest_waits(core, &guest, 'a', next, D1, USEC_PER_SEC);
+        fake_host_advance(core->fake, USEC_PER_SEC / 2);
+        assert_string_equal(story, "");
+        fake_host_device(core->fake, ids[7])->hang = false;
+        (void)fake_host_run(core->fake);
+        assert_string_equal(story, "a");
+        assert_true(guest.answer.n_calls == 1 && guest.answer.error == 0);
+        for (int i = 0; i < TENANT_JOBS_MAX; i++)
+                fake_host_device(core->fake, ids[i])->hang = false;
+        (void)fake_host_run(core->fake);
+        fake_host_end_process(core->fake, vmm);
+        fake_host_end_process(core->fake, next);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
 /* Ten for one device, of two tenants: each in its turn, as the one before ends. */
 static void test_order(void **state)
 {
@@ -287,9 +320,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(order), TEST(not_held_back), TEST(timeout),  TEST(timeout_in_order),
-                TEST(gone),  TEST(refused_anew),  TEST(newcomer), TEST(other_ends),
-                TEST(limit), TEST(vain),
+                TEST(room),
+                TEST(order),
+                TEST(not_held_back),
+                TEST(timeout),
+                TEST(timeout_in_order),
+                TEST(gone),
+                TEST(refused_anew),
+                TEST(newcomer),
+                TEST(other_ends),
+                TEST(limit),
+                TEST(vain),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
