@@ -347,6 +347,27 @@ static bool name_is_there(Callers *callers, const Caller *caller)
                sd_bus_message_read(reply, "b", &there) >= 0 && there;
 }
 
+bool caller_is_gone(Bus *bus, Caller *caller)
+{
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        Host *host = bus->broker->host;
+        int there = true;
+        uint64_t now;
+
+        if (caller->gone)
+                return true;
+        if (caller->session || caller->pidfd < 0 || host->ops->process_alive(host, caller->pidfd) != 0)
+                return false;
+        now = host->ops->monotonic(host);
+        if (now < caller->ask_after)
+                return false;
+        caller->ask_after = now + GONE_ASK_USEC; /* a connection may outlive the process that opened it */
+        if (ask_driver(bus->callers, caller, "NameHasOwner", &reply) >= 0 &&
+            sd_bus_message_read(reply, "b", &there) >= 0)
+                caller->gone = !there;
+        return caller->gone;
+}
+
 /* --- what the machine knows --- */
 
 /* A pidfd for the pid that the bus gave, or why there is none that is certain. */

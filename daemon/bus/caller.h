@@ -26,6 +26,8 @@ struct Caller {
         size_t n_tenants;
         uint64_t generation;
 
+        bool gone;              /* as caller_is_gone() found it */
+        uint64_t ask_after;     /* and when it may ask anew, monotonic */
         Session *session;       /* borrowed; NULL: a connection to the bus */
         unsigned n_calls;       /* answers it awaits */
         unsigned manager_dirty; /* properties of the Manager that have changed for it, signals.c */
@@ -57,6 +59,10 @@ int caller_refresh(Bus *bus, Caller *caller, Refusal *refusal);
  * lasts as long as it does, and frees it. 0 or a negative errno. */
 int caller_new_of_session(Bus *bus, const Caller *of, Session *session, Caller **ret);
 void caller_drop(Bus *bus, Caller *caller);
+
+/* Whether its connection to the bus is closed, though that has not been heard of: asked of the bus where its process has
+ * ended, since of many that end at once each signal to one would be answered with an error. False where it cannot be told. */
+bool caller_is_gone(Bus *bus, Caller *caller);
 
 /* How many fds one message to it carries. */
 static inline unsigned caller_fds_max(const Caller *caller)

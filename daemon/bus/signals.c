@@ -4,7 +4,11 @@
  * the event loop, however often it changed; what goes is told at once, while it can still be asked who may see it.
  * PropertiesChanged carries names, never values: a value is what the reader may see, when it reads. InterfacesAdded
  * carries values, so it is made anew for each receiver, with the receiver as the viewer of every property. A signal that
- * cannot be queued is dropped; the next call tells the truth. Event loop only. */
+ * cannot be queued is dropped; the next call tells the truth.
+ *
+ * Where a host full of machines loses its tenants at once, there is as much to tell as there are objects times callers, each
+ * a message of its own. So a round tells a part, and the rest waits for the next one, after whoever has called
+ * meanwhile; most of those who were to hear of it are gone by then. Event loop only. */
 
 #include <uthash.h>
 
@@ -15,6 +19,8 @@
 
 #define OBJECT_MANAGER_INTERFACE "org.freedesktop.DBus.ObjectManager"
 #define PROPERTIES_INTERFACE     "org.freedesktop.DBus.Properties"
+
+#define FLUSH_MAX 128U /* messages after which a round of the loop leaves the rest to the next one */
 
 /* What of the Manager has changed for a caller. */
 enum {
@@ -63,15 +69,17 @@ static void send_to(Bus *bus, const Caller *caller, sd_bus_message *m)
                 (void)sd_bus_send(NULL, m, NULL);
 }
 
-/* A signal that send_to() can send to this caller. */
-static int new_signal(Bus *bus, const Caller *caller, const char *path, const char *interface,
-                      const char *member, sd_bus_message **ret)
+/* A signal that send_to() can send to this caller. -ENOTCONN where there is nobody any more. */
+static int new_signal(Bus *bus, Caller *caller, const char *path, const char *interface, const char *member,
+                      sd_bus_message **ret)
 {
+        if (caller_is_gone(bus, caller))
+                return -ENOTCONN;
         return sd_bus_message_new_signal(caller->session ? session_bus(caller->session) : bus->bus, ret,
                                          path, interface, member);
 }
 
-static void send_properties_changed(Bus *bus, const Caller *caller, const char *path, const char *interface,
+static void send_properties_changed(Bus *bus, Caller *caller, const char *path, const char *interface,
                                     int (*append)(sd_bus_message *m, const void *what), const void *what)
 {
         _cleanup_message_ sd_bus_message *m = NULL;
@@ -164,7 +172,7 @@ static void send_added(Bus *bus, Caller *caller, const Change *change, void *obj
                 send_to(bus, caller, m);
 }
 
-static void send_removed(Bus *bus, const Caller *caller, const char *path, const ObjectKind *kind)
+static void send_removed(Bus *bus, Caller *caller, const char *path, const ObjectKind *kind)
 {
         _cleanup_message_ sd_bus_message *m = NULL;
 
@@ -176,17 +184,20 @@ static void send_removed(Bus *bus, const Caller *caller, const char *path, const
 
 /* --- once for each round of the loop --- */
 
-static void tell_change(Signals *signals, const Change *change)
+/* Returns to how many. */
+static unsigned tell_change(Signals *signals, const Change *change)
 {
         Bus *bus = signals->bus;
         const ObjectKind *kind = change->kind;
         void *object = kind->lookup(bus, change->name);
+        unsigned n = 0;
 
         if (!object)
-                return;
+                return 0;
         for (Caller *caller = callers_first(bus); caller; caller = caller->next) {
                 if (!kind->sees(bus, caller, object))
                         continue;
+                n++;
                 if (kind == &lease_kind)
                         caller->manager_dirty |= MANAGER_LEASES;
                 if (change->added) {
@@ -197,6 +208,12 @@ static void tell_change(Signals *signals, const Change *change)
                         send_properties_changed(bus, caller, change->path, kind->interface, append_changing,
                                                 kind);
         }
+        return n;
+}
+
+static void want_flush(Signals *signals)
+{
+        (void)sd_event_source_set_enabled(signals->flush, SD_EVENT_ONESHOT);
 }
 
 static int on_flush(sd_event_source *source, void *userdata)
@@ -205,12 +222,17 @@ static int on_flush(sd_event_source *source, void *userdata)
         Bus *bus = signals->bus;
         bool policy_changed = signals->generation != bus->broker->policy_generation;
         Change *change, *next;
+        unsigned n = 0;
 
-        signals->generation = bus->broker->policy_generation;
         HASH_ITER(hh, signals->changes, change, next) {
-                tell_change(signals, change);
+                if (n >= FLUSH_MAX) {
+                        want_flush(signals);
+                        return 0;
+                }
+                n += tell_change(signals, change);
                 change_free(signals, change);
         }
+        signals->generation = bus->broker->policy_generation;
         for (Caller *caller = callers_first(bus); caller; caller = caller->next) {
                 if (policy_changed)
                         caller->manager_dirty |= MANAGER_POLICY | MANAGER_LEASES | MANAGER_DEVICES;
@@ -220,11 +242,6 @@ static int on_flush(sd_event_source *source, void *userdata)
                 caller->manager_dirty = 0;
         }
         return 0;
-}
-
-static void want_flush(Signals *signals)
-{
-        (void)sd_event_source_set_enabled(signals->flush, SD_EVENT_ONESHOT);
 }
 
 /* Where memory is too short to note it, nobody is told. */

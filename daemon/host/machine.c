@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -27,11 +28,12 @@ typedef struct Machine {
         Host host; /* first */
         sd_event *event;
         Workers *workers;
+        int processes; /* an epoll of the pidfds that are watched */
+        sd_event_source *processes_source;
         HostIsolation isolation;
         uint64_t isolation_turn; /* of the loop, when it was read: sd_event_now(), 0 = never */
 } Machine;
 
-/* Both a timer and a watch: one event source with a callback, that is called at most once. */
 struct HostTimer {
         sd_event_source *source;
         HostCallback callback;
@@ -39,7 +41,9 @@ struct HostTimer {
 };
 
 struct HostWatch {
-        struct HostTimer timer;
+        int pidfd; /* a copy of its own */
+        HostCallback callback;
+        void *userdata;
 };
 
 static void timer_free(HostTimer *timer)
@@ -90,13 +94,18 @@ static void machine_timer_stop(Host *host, HostTimer *timer)
                 timer_free(timer);
 }
 
-/* The watch stays allocated until it is unwatched: its owner still has the pointer. */
+/* One for each turn of the loop, with what others ask in between: when a host full of machines dies at once there is work to be
+ * done for each. The watch stays allocated until it is unwatched: its owner still has the pointer. */
 static int on_process(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-        HostWatch *watch = userdata;
+        struct epoll_event event;
+        HostWatch *watch;
 
-        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        watch->timer.callback(watch->timer.userdata);
+        if (epoll_wait(fd, &event, 1, 0) != 1)
+                return 0;
+        watch = event.data.ptr;
+        (void)epoll_ctl(fd, EPOLL_CTL_DEL, watch->pidfd, NULL);
+        watch->callback(watch->userdata);
         return 0;
 }
 
@@ -105,21 +114,18 @@ static int machine_process_watch(Host *host, int pidfd, HostCallback callback, v
 {
         Machine *machine = (Machine *)host;
         HostWatch *watch = calloc(1, sizeof(*watch));
-        int fd, r;
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
+        int r;
 
         if (!watch)
                 return -ENOMEM;
-        watch->timer.callback = callback;
-        watch->timer.userdata = userdata;
+        watch->callback = callback;
+        watch->userdata = userdata;
         /* epoll takes an fd once, and a process may be watched for several leases. */
-        fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
-        r = fd < 0 ? -errno
-                   : sd_event_add_io(machine->event, &watch->timer.source, fd, EPOLLIN, on_process, watch);
-        if (r >= 0)
-                r = sd_event_source_set_io_fd_own(watch->timer.source, true);
-        if (r < 0) {
-                sd_event_source_disable_unref(watch->timer.source);
-                (void)safe_close(fd);
+        watch->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        if (watch->pidfd < 0 || epoll_ctl(machine->processes, EPOLL_CTL_ADD, watch->pidfd, &event) < 0) {
+                r = -errno;
+                (void)safe_close(watch->pidfd);
                 free(watch);
                 return r;
         }
@@ -129,8 +135,13 @@ static int machine_process_watch(Host *host, int pidfd, HostCallback callback, v
 
 static void machine_process_unwatch(Host *host, HostWatch *watch)
 {
-        if (watch)
-                timer_free(&watch->timer);
+        Machine *machine = (Machine *)host;
+
+        if (!watch)
+                return;
+        (void)epoll_ctl(machine->processes, EPOLL_CTL_DEL, watch->pidfd, NULL);
+        (void)safe_close(watch->pidfd);
+        free(watch);
 }
 
 static int machine_job_start(Host *host, const Job *job, JobDone done, JobSlow slow, void *userdata,
@@ -358,8 +369,15 @@ int machine_new(sd_event *event, int (*confine)(void), Host **ret)
         if (!machine)
                 return -ENOMEM;
         machine->host.ops = &machine_ops;
-        r = workers_new(event, confine, &machine->workers);
+        machine->processes = epoll_create1(EPOLL_CLOEXEC);
+        r = machine->processes < 0 ? -errno
+                                   : sd_event_add_io(event, &machine->processes_source, machine->processes,
+                                                     EPOLLIN, on_process, machine);
+        if (r >= 0)
+                r = workers_new(event, confine, &machine->workers);
         if (r < 0) {
+                sd_event_source_disable_unref(machine->processes_source);
+                (void)safe_close(machine->processes);
                 free(machine);
                 return r;
         }
@@ -375,6 +393,8 @@ Host *machine_free(Host *host)
         if (!machine)
                 return NULL;
         workers_free(machine->workers);
+        sd_event_source_disable_unref(machine->processes_source);
+        (void)safe_close(machine->processes);
         sd_event_unref(machine->event);
         free(machine);
         return NULL;

@@ -12,15 +12,19 @@
 #include "daemon/bus/uids.h"
 #include "daemon/core/wait.h"
 #include "daemon/host/placement.h"
+#include "daemon/state/store.h"
 #include "tests/fixtures/fake-host.h"
 
 typedef struct TestBroker {
         sd_event *event;
         FakeHost *fake;
+        Store *store; /* where $VFIOBROKER_STATE names a folder, else NULL */
         Broker *broker;
         Bus *bus;
         const char *policy;
         unsigned n_events;
+        unsigned n_leases, n_granted; /* since "phases" was asked */
+        EndReason last_end;
         uint64_t free_since, longest_grant; /* from a device that is free again to the reply with its fds */
 } TestBroker;
 
@@ -75,6 +79,7 @@ static void on_event(void *userdata, const BrokerEvent *event)
         TestBroker *self = userdata;
 
         self->n_events++;
+        self->n_granted += event->kind == EVENT_GRANTED;
         if (event->kind == EVENT_RECLAIMED)
                 self->free_since = spent_usec();
         else if (event->kind == EVENT_GRANTED && self->free_since > 0) {
@@ -85,7 +90,21 @@ static void on_event(void *userdata, const BrokerEvent *event)
         }
 }
 
-static const BrokerObserver observer = { .event = on_event };
+static void on_lease_added(void *userdata, Lease *lease)
+{
+        ((TestBroker *)userdata)->n_leases++;
+}
+
+static void on_lease_ended(void *userdata, Lease *lease, EndReason reason)
+{
+        ((TestBroker *)userdata)->last_end = reason;
+}
+
+static const BrokerObserver observer = {
+        .event = on_event,
+        .lease_added = on_lease_added,
+        .lease_ended = on_lease_ended,
+};
 
 static long resident_kib(void)
 {
@@ -103,6 +122,50 @@ static void add_device(TestBroker *self, const char *id, int group, const char *
 
         (void)broker_device_update(self->broker, &info);
         device_info_done(&info);
+        fake_host_device(self->fake, id)->group = group;
+}
+
+static int new_broker(TestBroker *self)
+{
+        _cleanup_free_ char *errors = NULL;
+        Policy *policy = NULL;
+        int r;
+
+        r = load(self->policy, &policy, &errors);
+        if (r < 0) {
+                (void)fprintf(stderr, "%s\n", errors ? errors : strerror(-r));
+                return r;
+        }
+        r = broker_new(&self->fake->host, self->store ? &store_ops : NULL, self->store, policy,
+                       &self->broker);
+        return r < 0 ? r : broker_observe(self->broker, &observer, self);
+}
+
+/* As the daemon ends: nothing of it is left but the records. */
+static void go_down(TestBroker *self)
+{
+        self->bus = bus_free(self->bus);
+        self->broker = broker_free(self->broker);
+}
+
+/* As main() comes up. What `add` added is there. */
+static int come_up(TestBroker *self)
+{
+        int r;
+
+        r = new_broker(self);
+        for (FakeDevice *device = self->fake->devices; r >= 0 && device; device = device->hh.next) {
+                DeviceInfo info =
+                        fake_host_device_info(self->fake, device->id, device->group, device->driver);
+
+                r = broker_device_update(self->broker, &info);
+                device_info_done(&info);
+        }
+        if (r >= 0)
+                r = bus_new(self->event, self->broker, &callbacks, self, &self->bus);
+        if (r >= 0)
+                r = store_load(self->store, self->broker);
+        return r < 0 ? r : bus_find_owners(self->bus);
 }
 
 /* What a restart is for the bus layer: a new one, and leases whose connections have no numbers yet. "other-bus": and the
@@ -161,7 +224,9 @@ static void obey(TestBroker *self, const char *order)
         else if (streq(verb, "reset-error")) {
                 fake_host_device(self->fake, id)->reset = number ? RESET_FAILED : RESET_DONE;
                 fake_host_device(self->fake, id)->reset_errno = number;
-        } else if (streq(verb, "unit")) /* of the process NUMBER */
+        } else if (streq(verb, "job-usec"))
+                self->fake->job_usec = (uint64_t)strtoul(id, NULL, 10);
+        else if (streq(verb, "unit")) /* of the process NUMBER */
                 fake_host_set_unit(self->fake, number, word);
         else if (streq(verb, "real-placement"))
                 use_real_placement(self);
@@ -178,6 +243,9 @@ static void obey(TestBroker *self, const char *order)
                 return;
         } else if (streq(verb, "driver")) {
                 (void)printf("%s\n", fake_host_device(self->fake, id)->driver);
+                return;
+        } else if (streq(verb, "override")) {
+                (void)printf("%s\n", fake_host_device(self->fake, id)->driver_override);
                 return;
         } else if (streq(verb, "leases")) {
                 (void)printf("%u\n", self->broker->n_leases);
@@ -204,6 +272,24 @@ static void obey(TestBroker *self, const char *order)
                 return;
         } else if (streq(verb, "restart")) {
                 (void)printf("%s\n", restart(self, id) < 0 ? "failed" : "ok");
+                return;
+        } else if (streq(verb, "down")) {
+                go_down(self); /* until "up" */
+                (void)printf("ok\n");
+                return;
+        } else if (streq(verb, "up")) {
+                (void)printf("%s\n", come_up(self) < 0 ? "failed" : "ok");
+                return;
+        } else if (streq(verb, "last-end")) {
+                (void)printf("%s\n", self->last_end < _END_MAX ? end_reason_to_string(self->last_end) : "");
+                self->last_end = _END_MAX;
+                return;
+        } else if (streq(verb, "phases")) {
+                (void)printf("%u %u\n", self->n_leases, self->n_granted);
+                self->n_leases = self->n_granted = 0;
+                return;
+        } else if (streq(verb, "raised")) {
+                (void)printf("%u\n", fake_host_n_raised(self->fake));
                 return;
         } else if (streq(verb, "rss")) {
                 (void)printf("%ld\n", resident_kib());
@@ -255,23 +341,18 @@ static int on_machine(sd_event_source *source, int fd, uint32_t events, void *us
 
 static int start(TestBroker *self)
 {
-        _cleanup_free_ char *errors = NULL;
-        Policy *policy = NULL;
-        int r;
+        const char *folder = getenv("VFIOBROKER_STATE");
+        int r = 0;
 
-        r = load(self->policy, &policy, &errors);
-        if (r < 0) {
-                (void)fprintf(stderr, "%s\n", errors ? errors : strerror(-r));
-                return r;
-        }
         self->fake = fake_host_new(true);
         if (!self->fake)
                 return -ENOMEM;
         self->fake->driver_changed = on_driver_changed;
         self->fake->driver_changed_userdata = self;
-        r = broker_new(&self->fake->host, NULL, NULL, policy, &self->broker);
+        if (folder)
+                r = store_new(folder, &self->store);
         if (r >= 0)
-                r = broker_observe(self->broker, &observer, self);
+                r = new_broker(self);
         if (r >= 0)
                 r = sd_event_default(&self->event);
         if (r >= 0)
@@ -285,7 +366,7 @@ static int start(TestBroker *self)
 
 int main(int argc, char *argv[])
 {
-        TestBroker self = { .policy = argc > 1 ? argv[1] : "" };
+        TestBroker self = { .policy = argc > 1 ? argv[1] : "", .last_end = _END_MAX };
         int r;
 
         r = start(&self);
@@ -298,6 +379,7 @@ int main(int argc, char *argv[])
 
         bus_free(self.bus);
         broker_free(self.broker);
+        store_free(self.store);
         fake_host_free(self.fake);
         sd_event_unref(self.event);
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
