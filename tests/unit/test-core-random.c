@@ -163,7 +163,7 @@ static int call_done(void *userdata, Lease *lease, const AcquireOutcome *outcome
                 assert_null(lease);
                 at.n_failed++;
         } else {
-                assert_int_equal(lease->state, LEASE_ACTIVE);
+                assert_true(lease_is_held(lease));
                 grant = grant_of(call->target[0] ? call->target : lease->id);
                 assert_non_null(grant);
                 assert_string_equal(grant->id, lease->id);
@@ -196,7 +196,8 @@ static void lease_ended(void *userdata, Lease *lease, EndReason reason)
                 bool gone = false;
 
                 for (size_t i = 0; i < lease->n_devices; i++)
-                        gone |= !lease->settled[i] && lease->devices[i]->state == DEVICE_GONE;
+                        gone |= !lease->settled[i] &&
+                                (lease->devices[i]->state == DEVICE_GONE || lease->devices[i]->leaving);
                 assert_true(gone);
                 break;
         }
@@ -277,7 +278,7 @@ static void check(void)
                 const Lease *lease = broker_lease(core->broker, grant->id);
 
                 assert_non_null(lease);
-                assert_int_equal(lease->state, grant->active ? LEASE_ACTIVE : LEASE_OPENING);
+                assert_true(grant->active ? lease_is_held(lease) : lease->state == LEASE_OPENING);
         }
 }
 
@@ -505,6 +506,24 @@ static void step_close(void)
         }
 }
 
+/* Somebody begins to take the driver of a device that a lease holds; or the last file is closed, and it is taken. */
+static void step_let_go(Model *m, const Device *device)
+{
+        char *path = strdup(device->info.path);
+
+        assert_non_null(path);
+        if (!m->fake->let_go) {
+                m->fake->let_go = true;
+                broker_device_released(at.core->broker, path, false);
+        } else {
+                m->fake->let_go = m->open = m->granted = false;
+                set_proof(m);
+                (void)core_device(at.core, m->id, m->group, "");
+                broker_device_released(at.core->broker, path, true);
+        }
+        free(path);
+}
+
 static void step_device(void)
 {
         static const char *const drivers[] = { "igb", "vfio-pci", "vfio-pci", "" };
@@ -516,10 +535,12 @@ static void step_device(void)
                 m->present = true;
         } else if (one_in(3)) {
                 /* The kernel waits for the last file before it says so. */
-                m->open = m->granted = m->present = false;
+                m->fake->let_go = m->open = m->granted = m->present = false;
                 set_proof(m);
                 broker_device_remove(at.core->broker, m->id);
-        } else if (!m->open && device && !device->lease && !device->admin_job)
+        } else if (device && device->lease && lease_is_held(device->lease))
+                step_let_go(m, device);
+        else if (!m->open && device && !device->lease && !device->admin_job)
                 (void)core_device(at.core, m->id, m->group, drivers[pick(4)]);
 }
 
@@ -587,7 +608,7 @@ static void step_admin(void)
 
 static void step_restart(void)
 {
-        at.core->fail[OP_PROCESS_WATCH] = at.core->fail[OP_MEMLOCK_GET] = 0;
+        at.core->fail[OP_PROCESS_WATCH] = at.core->fail[OP_MEMLOCK_GET] = at.core->fail[OP_TIMER_START] = 0;
         while (at.calls)
                 drop_call(at.calls); /* nobody hears */
         for (Grant *grant = at.grants, *next; grant; grant = next) {
@@ -657,7 +678,7 @@ static void wind_up(void)
                                  END_RELEASED);
         }
         for (size_t i = 0; i < N_DEVICES; i++) {
-                at.devices[i].open = false;
+                at.devices[i].fake->let_go = at.devices[i].open = false;
                 set_proof(at.devices + i);
         }
         fake_host_advance(at.core->fake, 3 * USEC_PER_SEC);
