@@ -64,7 +64,7 @@ void client_open(Client *client)
                 die(-r, "connect to the bus");
 }
 
-static void take_fds(Client *client)
+void client_take_fds(Client *client)
 {
         client->group = strcmp(vfiobroker_lease_backend(client->lease), "group") == 0;
         client->container = vfiobroker_lease_find_fd(
@@ -84,7 +84,7 @@ void client_reissue(Client *client, const char *lease)
 
         if (r < 0)
                 die_refused(client, r, "reissue");
-        take_fds(client);
+        client_take_fds(client);
 }
 
 void client_acquire(Client *client, const char *const *devices, uint64_t memlock)
@@ -100,7 +100,7 @@ void client_acquire(Client *client, const char *const *devices, uint64_t memlock
         if (r < 0)
                 die_refused(client, r, "acquire");
 
-        take_fds(client);
+        client_take_fds(client);
 }
 
 /* A device of a group whose IOMMU is set answers at once, and the container tells the IOMMU's page sizes. */

@@ -49,6 +49,9 @@ void client_open(Client *client);
  * tenant's default. */
 void client_acquire(Client *client, const char *const *devices, uint64_t memlock);
 
+/* The fds of client->lease, for a program that gets it by itself. */
+void client_take_fds(Client *client);
+
 /* Fresh fds of a lease that there is. */
 void client_reissue(Client *client, const char *lease);
 

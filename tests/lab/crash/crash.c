@@ -3,12 +3,15 @@
 /* The daemon that dies on demand. Whatever it does between two of its instructions that anybody else can see is a record
  * written or dropped, a file stored, a limit set or a worker begun. Before each of these is a point, and after those which
  * something follows that is none of them: a reply, a signal, the word to a worker. A file
- * crash-at in the runtime directory with a number in it arms the daemon that comes to a point next: that many points later it
- * writes the point's name to `crashed` and aborts. The next life is not armed. */
+ * crash-at in the runtime directory, "N once|late TIMES", arms the daemon that comes to a point next: at the Nth point it writes
+ * the point's name to `crashed` and aborts. So do the next lives, TIMES in all. `late` counts only points where the daemon has
+ * a worker, and lets that one finish first: what it was told to do too early is done then, and not just begun. */
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/crash.h"
@@ -19,25 +22,69 @@ static const BrokerStore *store;
 static const JobLog *job_log;
 static const HostOps *host_ops;
 
+/* What the nth point is to be: read once, by the daemon that comes to a point first. */
+static unsigned long left;
+static bool late;
+
+static void read_order(void)
+{
+        unsigned long n = 0;
+        unsigned times = 0;
+        char mode[8] = "";
+        FILE *f;
+
+        f = fopen(FOLDER "crash-at", "re");
+        if (!f)
+                return;
+        if (fscanf(f, "%lu %7s %u", &n, mode, &times) == 3) {
+                left = n;
+                late = strcmp(mode, "late") == 0;
+        }
+        (void)fclose(f);
+        if (times <= 1) {
+                (void)unlink(FOLDER "crash-at");
+                return;
+        }
+        f = fopen(FOLDER "crash-at", "we");
+        if (f) {
+                (void)fprintf(f, "%lu %s %u\n", n, mode, times - 1);
+                (void)fclose(f);
+        }
+}
+
+/* Waits for the end of a worker; false where there is none that could end. It stays to be collected. */
+static bool worker_ends(void)
+{
+        const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+        siginfo_t info = {};
+
+        for (unsigned i = 0; i < 400; i++) {
+                if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) < 0)
+                        return false;
+                if (info.si_pid != 0)
+                        return true;
+                (void)nanosleep(&pause, NULL);
+        }
+        return true; /* it waits in the kernel */
+}
+
 /* Before the call that records or acts, or after it. */
 static void point(const char *what, const char *when)
 {
-        static unsigned long left;
         FILE *f;
 
-        if (left == 0) {
-                f = fopen(FOLDER "crash-at", "re");
-                if (!f)
-                        return;
-                if (fscanf(f, "%lu", &left) != 1)
-                        left = 0;
-                (void)fclose(f);
-                (void)unlink(FOLDER "crash-at");
-                if (left == 0)
-                        return;
-        }
+        if (left == 0)
+                read_order();
+        if (left == 0)
+                return;
+        /* A worker that is not on record yet waits for the word. */
+        if (late &&
+            (streq(what, "job_put") || waitid(P_ALL, 0, &(siginfo_t){}, WEXITED | WNOWAIT | WNOHANG) < 0))
+                return;
         if (--left > 0)
                 return;
+        if (late)
+                (void)worker_ends();
         f = fopen(FOLDER "crashed", "we");
         if (f) {
                 (void)fprintf(f, "%s %s\n", when, what);
