@@ -11,13 +11,26 @@
 #define BUS_DRIVER      "org.freedesktop.DBus"
 #define BUS_DRIVER_PATH "/org/freedesktop/DBus"
 
-/* Whether the broker that has the name now sent it. A connection to the broker alone has no other peer. A sender that is
- * somebody else is not asked about again: whoever floods this process shall not make it flood the bus. */
-static bool is_brokers(struct vfiobroker *broker, sd_bus_message *m)
+/* Asks the bus who has the broker's name; the caller's. NULL where nobody has, or nobody answers. */
+static char *ask_owner(struct vfiobroker *broker)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *sender = sd_bus_message_get_sender(m), *owner = NULL;
-        char **known;
+        const char *owner = NULL;
+
+        if (sd_bus_call_method(broker->bus, BUS_DRIVER, BUS_DRIVER_PATH, BUS_DRIVER, "GetNameOwner", NULL,
+                               &reply, "s", BROKER_NAME) < 0 ||
+            sd_bus_message_read(reply, "s", &owner) < 0)
+                return NULL;
+        return strdup(owner);
+}
+
+/* Whether the broker sent it that has the name now, or had it when somebody looked. A connection to the broker alone has
+ * no other peer. A sender that is somebody else is not asked about again: whoever floods this process shall not make it
+ * flood the bus. */
+static bool is_brokers(struct vfiobroker *broker, sd_bus_message *m)
+{
+        const char *sender = sd_bus_message_get_sender(m);
+        char *owner, **known;
 
         if (sd_bus_is_bus_client(broker->bus) == 0)
                 return true;
@@ -25,11 +38,11 @@ static bool is_brokers(struct vfiobroker *broker, sd_bus_message *m)
                 return false;
         if (streq(strempty(broker->owner), sender))
                 return true;
-        if (sd_bus_call_method(broker->bus, BUS_DRIVER, BUS_DRIVER_PATH, BUS_DRIVER, "GetNameOwner", NULL,
-                               &reply, "s", BROKER_NAME) < 0 ||
-            sd_bus_message_read(reply, "s", &owner) < 0)
+        owner = ask_owner(broker);
+        if (!owner)
                 return false;
         known = streq(owner, sender) ? &broker->owner : &broker->stranger;
+        free(owner);
         free(*known);
         *known = strdup(sender);
         return known == &broker->owner;
@@ -60,8 +73,13 @@ static int listen(struct vfiobroker *broker)
         if (broker->listens)
                 return 0;
         r = sd_bus_add_filter(broker->bus, NULL, on_message, broker);
-        broker->listens = r >= 0;
-        return r;
+        if (r < 0)
+                return r;
+        broker->listens = true;
+        /* So that what it says is known as the broker's also when it has died before anybody looks. */
+        if (sd_bus_is_bus_client(broker->bus) > 0 && !broker->owner)
+                broker->owner = ask_owner(broker);
+        return 0;
 }
 
 static int read_devices(sd_bus_message *m, char ***ret)

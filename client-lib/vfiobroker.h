@@ -249,8 +249,8 @@ struct vfiobroker_event {
 int vfiobroker_get_fd(struct vfiobroker *broker);
 
 /* 1 with an event of a lease of this process, to be freed with the function below; 0 where there is none. Waits for nobody
- * but, for the first event and the first after a restart of the broker, for the bus, which is asked who sent it: a
- * signal that another user made up is not given out. -EBADMSG: the event was none that this library knows. */
+ * but, when it is called first and for the first event after a restart of the broker, for the bus, which is asked who the
+ * broker is: a signal that another user made up is not given out. -EBADMSG: the event was none that this library knows. */
 int vfiobroker_next_event(struct vfiobroker *broker, struct vfiobroker_event **ret);
 struct vfiobroker_event *vfiobroker_event_free(struct vfiobroker_event *event);
 

@@ -121,6 +121,27 @@ static void test_events(void **state)
         fake_broker_disconnect(&fake, broker);
 }
 
+/* The broker says something and dies, and another has its name, before anybody looks. */
+static void test_died_since(void **state)
+{
+        struct vfiobroker_event *event;
+        struct vfiobroker *broker;
+        FakeBroker fake;
+
+        atomic_store(&owner, 5);
+        broker = fake_broker_connect(&fake, handler, NULL);
+        assert_int_equal(vfiobroker_next_event(broker, &event), 0);
+        atomic_store(&owner, 9);
+        assert_int_equal(vfiobroker_reset_device(broker, "4"), 0);
+        assert_int_equal(vfiobroker_next_event(broker, &event), 1);
+        assert_string_equal(event->reason, "of the broker before");
+        vfiobroker_event_free(event);
+        assert_int_equal(vfiobroker_next_event(broker, &event), 1);
+        assert_string_equal(event->reason, "released");
+        vfiobroker_event_free(event);
+        fake_broker_disconnect(&fake, broker);
+}
+
 /* What comes between calls makes the fd readable; what is never asked for is freed with the handle. */
 static void test_fd(void **state)
 {
@@ -146,6 +167,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_events),
+                cmocka_unit_test(test_died_since),
                 cmocka_unit_test(test_fd),
         };
 
