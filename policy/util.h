@@ -23,6 +23,23 @@
 #define USEC_PER_MSEC  UINT64_C(1000)
 #define USEC_INFINITY  UINT64_MAX
 
+/* Whether a call failed for a reason that says nothing of what it was asked about: something is short, or it was cut off,
+ * or could not be read. Who takes that for "there is none" decides on what he does not know. Either sign. */
+static inline bool errno_is_trouble(int error)
+{
+        switch (error < 0 ? -error : error) {
+        case EIO:
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case ENOSPC:
+        case ENOBUFS:
+        case EINTR:
+        case EAGAIN: return true;
+        default: return false;
+        }
+}
+
 /* Moves a pointer out of its variable, which is NULL afterwards. */
 #define TAKE_PTR(p)                                                                                         \
         ({                                                                                                  \

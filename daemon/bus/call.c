@@ -66,6 +66,11 @@ int call_reply(Call *call, sd_bus_message *reply)
 
         r = sd_bus_send(NULL, reply, NULL);
         sd_bus_message_unref(reply);
+        if (r < 0) {
+                /* The kernel may have no room for its files: who asked is not to wait for ever. */
+                (void)call_fail(call, r, NULL, "To send the reply");
+                return r;
+        }
         call_free(call);
-        return r < 0 ? r : 0;
+        return 0;
 }

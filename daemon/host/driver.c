@@ -32,6 +32,7 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
         const BusFacts *facts = bus_facts(bus);
         char path[PATH_MAX], driver[DRIVER_NAME_MAX];
         struct stat st;
+        bool has_device;
         int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
@@ -45,11 +46,13 @@ int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAM
 
         /* Each VFIO device has a device of class vfio-dev below it, whatever its driver is called. */
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev", bus, name);
+        has_device = stat(path, &st) == 0;
+        if (!has_device && errno_is_trouble(errno))
+                return -errno; /* "no VFIO driver" would mean that nothing needs to be proved */
         if (facts && facts->by_mdev)
                 *ret_is_vfio = false;
         else
-                *ret_is_vfio =
-                        ret[0] && (stat(path, &st) == 0 || strstr(ret, "vfio") || (facts && facts->ready));
+                *ret_is_vfio = ret[0] && (has_device || strstr(ret, "vfio") || (facts && facts->ready));
         return 0;
 }
 
@@ -59,7 +62,7 @@ bool driver_exists(const char *bus, const char *driver)
         struct stat st;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/drivers/%s", bus, driver);
-        return stat(path, &st) == 0;
+        return stat(path, &st) == 0 || errno_is_trouble(errno); /* then the bind will tell */
 }
 
 void driver_of_module(const char *bus, const char *module, char ret[static DRIVER_NAME_MAX])

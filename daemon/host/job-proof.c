@@ -130,11 +130,24 @@ static int probe_group(const JobDevice *device, JobDeviceResult *row)
         return r >= 0 || r == -EBUSY ? r : -EOPNOTSUPP;
 }
 
+/* Whether it has a cdev, and with it a second part of the proof. Who cannot find out has proved nothing. */
+static int find_cdev(const JobDevice *device, JobDeviceResult *row)
+{
+        int r = vfio_has_cdev(device->bus, job_device_name(device));
+
+        if (r >= 0)
+                return r;
+        (void)snprintf(row->text, sizeof(row->text), "looking for the VFIO device node");
+        return job_fail(row, STEP_OPEN, r);
+}
+
 int job_ask_politely(const JobDevice *device, unsigned backend, JobDeviceResult *row)
 {
-        bool has_cdev = vfio_has_cdev(device->bus, job_device_name(device));
-        int r = probe_group(device, row);
+        int has_cdev = find_cdev(device, row), r;
 
+        if (has_cdev < 0)
+                return has_cdev;
+        r = probe_group(device, row);
         if (r >= 0)
                 return 1;
         /* A member that somebody else uses keeps the group's file busy; the cdev tells one from the other. Not where the
@@ -152,10 +165,12 @@ int job_ask_politely(const JobDevice *device, unsigned backend, JobDeviceResult 
 static int prove_free(const JobDevice *device, unsigned backend, JobDeviceResult *row, JobResult *result)
 {
         const BusFacts *facts = bus_facts(device->bus);
-        bool has_cdev = vfio_has_cdev(device->bus, job_device_name(device));
         uint64_t start = job_now_usec();
-        int r;
+        int has_cdev, r;
 
+        has_cdev = find_cdev(device, row);
+        if (has_cdev < 0)
+                return has_cdev;
         r = job_ask_politely(device, backend, row);
         if (facts && facts->ready) {
                 if (r == 0) {
@@ -199,13 +214,16 @@ static int trial_group(const JobDevice *device, JobDeviceResult *row, bool reset
 int job_prove_and_reset(const Job *job, const JobDevice *device, JobDeviceResult *row, JobResult *result,
                         bool suspect, bool fresh)
 {
+        int has_cdev, r = 0;
         uint64_t start;
-        int r = 0;
 
         if (suspect)
                 r = prove_free(device, job->backend, row, result);
         if (r < 0)
                 return r;
+        has_cdev = find_cdev(device, row);
+        if (has_cdev < 0)
+                return has_cdev;
 
         start = job_now_usec();
         r = suspect && device->reset ? reset_by_sysfs(device, row) : -ENOENT;
@@ -213,7 +231,7 @@ int job_prove_and_reset(const Job *job, const JobDevice *device, JobDeviceResult
         if (r == -ENOENT &&
             ((job->kind == JOB_OPEN && job->backend == POLICY_BACKEND_GROUP) || !(device->reset || fresh)))
                 r = 0;
-        else if (r == -ENOENT && vfio_has_cdev(device->bus, job_device_name(device)))
+        else if (r == -ENOENT && has_cdev)
                 r = job_trial_bind(device, row, -EBADF, false, device->reset);
         else if (r == -ENOENT && !device->group_shared)
                 r = trial_group(device, row, device->reset);

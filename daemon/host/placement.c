@@ -9,14 +9,14 @@
 #include "daemon/host/placement.h"
 #include "daemon/host/process.h"
 
-/* A NULL where sd-login says nothing. */
+/* A NULL where sd-login says that there is none; not where it could not find out, since that would be remembered. */
 static int ask(int (*get)(pid_t pid, char **ret), pid_t pid, char **ret)
 {
         char *s = NULL;
         int r;
 
         r = get(pid, &s);
-        if (r == -ENOMEM)
+        if (errno_is_trouble(r))
                 return r;
         *ret = r < 0 ? NULL : s;
         return 0;
@@ -65,5 +65,7 @@ int placement_read(pid_t pid, int pidfd, bool machine, ProcessPlacement *placeme
                 process_placement_done(placement);
         if (r < 0)
                 return r;
-        return alive <= 0 ? -ESRCH : r;
+        if (alive < 0)
+                return alive;
+        return alive == 0 ? -ESRCH : r;
 }

@@ -39,6 +39,12 @@ static FILE *open_proc(pid_t pid, const char *name)
         return fopen(path, "re");
 }
 
+/* Where a line is missing: what kept it from being read, or -ESRCH, for a process that went has no lines. After the read. */
+static int why_missing(FILE *file)
+{
+        return ferror(file) && errno > 0 ? -errno : -ESRCH;
+}
+
 /* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, a ")" too. */
 int process_start_time(pid_t pid, uint64_t *ret)
 {
@@ -49,7 +55,7 @@ int process_start_time(pid_t pid, uint64_t *ret)
         if (!file)
                 return errno == ENOENT ? -ESRCH : -errno;
         if (!fgets(line, sizeof(line), file))
-                return -ESRCH;
+                return why_missing(file);
         p = strrchr(line, ')');
         if (!p)
                 return -EIO;
@@ -121,7 +127,7 @@ int process_of_pidfd(int pidfd, pid_t *ret_pid)
                 *ret_pid = (pid_t)pid;
                 return 0;
         }
-        return -EBADF;
+        return ferror(file) ? why_missing(file) : -EBADF;
 }
 
 int process_is(pid_t pid, int pidfd)
@@ -162,7 +168,7 @@ int process_read_facts(pid_t pid, int pidfd, ProcessFacts *ret)
                 }
         }
         if (!have_uids || !have_caps)
-                return -ESRCH; /* it went while it was read */
+                return why_missing(file); /* it went while it was read? */
         r = process_start_time(pid, &facts.start_time);
         if (r < 0)
                 return r;
@@ -208,7 +214,7 @@ static int read_gids(FILE *file, ProcessCredentials *ret)
                         ret->gids[ret->n_gids++] = (gid_t)n;
                 }
         }
-        return 0;
+        return ferror(file) ? why_missing(file) : 0;
 }
 
 /* NULL where no LSM has a word for it. As SO_PEERSEC gives it to the bus, that is without the end of the line. */
@@ -218,8 +224,9 @@ static int read_label(pid_t pid, char **ret)
         _cleanup_free_ char *line = NULL;
         size_t size = 0;
 
+        errno = file ? 0 : errno;
         if (!file || getline(&line, &size, file) < 0)
-                return errno == ENOMEM ? -ENOMEM : 0;
+                return errno_is_trouble(errno) ? -errno : 0;
         line[strcspn(line, "\n")] = 0;
         if (line[0])
                 *ret = TAKE_PTR(line);
@@ -294,6 +301,8 @@ int process_memlock_used(pid_t pid, int pidfd, uint64_t *ret_bytes)
         while (fgets(line, sizeof(line), file))
                 if (sscanf(line, "VmPin: %llu", &pinned) != 1)
                         (void)sscanf(line, "VmLck: %llu", &locked);
+        if (ferror(file))
+                return why_missing(file);
         r = still_alive(pidfd);
         if (r < 0)
                 return r;

@@ -25,6 +25,7 @@
 
 #define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
+#define MISSED_USEC     (200 * USEC_PER_MSEC)
 #define GROUPS_PATH     "/sys/kernel/iommu_groups"
 #define VFIO_DEVICES    "vfio-dev" /* the class of what VFIO makes of a device */
 
@@ -35,7 +36,9 @@ struct Inventory {
         char other_buses[OTHER_BUSES_MAX][32];
         size_t n_other_buses;
         sd_event *event;
-        sd_event_source *again; /* looks at mdevs again whose type was not there yet */
+        sd_event_source
+                *again; /* looks at mdevs again whose type was not there yet, or at all after `missed` */
+        bool missed;    /* an event's device could not be read */
         InventoryUpdate update;
         InventoryRemove remove;
         InventoryReleased released;
@@ -60,14 +63,16 @@ static uint64_t read_number(sd_device *device, const char *attribute, uint64_t o
         return errno != 0 || end == value ? otherwise : n;
 }
 
-/* The last part of what a link below the device points to; "" where there is none. */
-static void read_link(const char *path, const char *name, char *ret, size_t size)
+/* The last part of what a link below the device points to; "" where there is none. -errno where that could not be read. */
+static int read_link(const char *path, const char *name, char *ret, size_t size)
 {
         char link[PATH_MAX + 64], last[NAME_MAX + 1];
+        int r;
 
         (void)snprintf(link, sizeof(link), "%s/%s", path, name);
-        (void)link_read_last(link, last, sizeof(last));
+        r = link_read_last(link, last, sizeof(last));
         copy_string(ret, size, last);
+        return r < 0 && errno_is_trouble(r) ? r : 0;
 }
 
 static void read_reset_methods(sd_device *device, DeviceInfo *info)
@@ -92,10 +97,11 @@ static int read_group(DeviceInfo *info)
         _cleanup_(fclosep) FILE *type = NULL, *name = NULL, *regions = NULL;
         char path[PATH_MAX], number[32], group_name[32];
         struct ReservedRegion region;
+        int r;
 
-        read_link(info->path, "iommu_group", number, sizeof(number));
-        if (!number[0])
-                return 0;
+        r = read_link(info->path, "iommu_group", number, sizeof(number));
+        if (r < 0 || !number[0])
+                return r;
         info->group = atoi(number);
 
         (void)snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/type", info->group);
@@ -166,7 +172,7 @@ static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo
                 driver_of_module(info->bus, module, info->vfio_driver);
 }
 
-static void read_pci(Inventory *inventory, sd_device *device, DeviceInfo *info)
+static int read_pci(Inventory *inventory, sd_device *device, DeviceInfo *info)
 {
         info->vendor = (uint16_t)read_number(device, "vendor", 0);
         info->product = (uint16_t)read_number(device, "device", 0);
@@ -175,9 +181,9 @@ static void read_pci(Inventory *inventory, sd_device *device, DeviceInfo *info)
         info->class = (uint32_t)read_number(device, "class", 0);
         info->virtual_functions_max = (unsigned)read_number(device, "sriov_totalvfs", 0);
         info->bridge = info->class >> 16 == 0x06;
-        read_link(info->path, "physfn", info->physical_function, sizeof(info->physical_function));
         read_reset_methods(device, info);
         read_vfio_driver(inventory, device, info);
+        return read_link(info->path, "physfn", info->physical_function, sizeof(info->physical_function));
 }
 
 static void read_mdev(sd_device *device, DeviceInfo *info)
@@ -185,7 +191,8 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
         sd_device *parent;
         const char *name, *type;
 
-        read_link(info->path, "mdev_type", info->mdev_type, sizeof(info->mdev_type));
+        (void)read_link(info->path, "mdev_type", info->mdev_type,
+                        sizeof(info->mdev_type)); /* it is looked at again */
         if (sd_device_get_parent(device, &parent) < 0 || sd_device_get_sysname(parent, &name) < 0)
                 return;
         copy_string(info->mdev_parent, sizeof(info->mdev_parent), name);
@@ -199,10 +206,13 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
  * a VFIO driver away, which is gone by then, has that until the last user has closed the device; and whoever takes virtual
  * functions away has the physical one's until all their users have. So of those it is not read: what the broker
  * would put back is read by its worker once more, and only a crash just then forgets it. */
-static void read_override(const char *name, DeviceInfo *info)
+static int read_override(const char *name, DeviceInfo *info)
 {
+        int r = 0;
+
         if (info->driver[0] && !info->driver_is_vfio && info->virtual_functions_max == 0)
-                (void)driver_read_override(info->bus, name, info->driver_override);
+                r = driver_read_override(info->bus, name, info->driver_override);
+        return r < 0 && errno_is_trouble(r) ? r : 0; /* a bus may have none */
 }
 
 static int read_device(Inventory *inventory, sd_device *device, const char *bus, DeviceInfo *ret)
@@ -230,20 +240,23 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
                 return -ENOMEM;
         info.numa_node = (int)read_number(device, "numa_node", (uint64_t)-1);
         if (streq(bus, "pci"))
-                read_pci(inventory, device, &info);
+                r = read_pci(inventory, device, &info);
         else if (streq(bus, "mdev"))
                 read_mdev(device, &info);
         describe(inventory, device, &info);
-        r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
         if (r >= 0)
-                read_override(name, &info);
+                r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
+        if (r >= 0)
+                r = read_override(name, &info);
         if (r >= 0)
                 r = read_group(&info);
+        if (r >= 0)
+                r = info.driver_is_vfio ? vfio_has_cdev(bus, name) : access(IOMMUFD_PATH, F_OK) == 0;
         if (r < 0) {
                 device_info_done(&info);
                 return r;
         }
-        info.iommufd = info.driver_is_vfio ? vfio_has_cdev(bus, name) : access(IOMMUFD_PATH, F_OK) == 0;
+        info.iommufd = r > 0;
         if (facts && facts->ready)
                 memcpy(info.vfio_driver, info.driver, sizeof(info.vfio_driver));
         *ret = info;
@@ -262,18 +275,26 @@ static bool is_listed(sd_device *device, const char *bus)
         if ((facts && facts->ready) || streq(bus, "pci"))
                 return true;
         if (facts && facts->by_mdev) {
-                read_link(path, "driver", target, sizeof(target));
+                if (read_link(path, "driver", target, sizeof(target)) < 0)
+                        return true; /* what follows will fail, and be tried again */
                 return streq(target, facts->vfio_driver);
         }
-        read_link(path, "iommu_group", target, sizeof(target));
-        return target[0];
+        return read_link(path, "iommu_group", target, sizeof(target)) < 0 || target[0];
 }
 
 static int enumerate(Inventory *inventory, bool mdevs_only);
+static int look_again(Inventory *inventory);
 
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        (void)enumerate(userdata, true);
+        Inventory *inventory = userdata;
+        bool missed = inventory->missed;
+
+        inventory->missed = false;
+        if (enumerate(inventory, !missed) < 0 && missed) {
+                inventory->missed = true;
+                (void)look_again(inventory);
+        }
         return 0;
 }
 
@@ -281,12 +302,13 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
  * drivers/vfio/mdev/mdev_core.c, Linux 6.12), so that one who is quick does not find it. */
 static int look_again(Inventory *inventory)
 {
+        uint64_t usec = inventory->missed ? MISSED_USEC : AGAIN_USEC;
         int r;
 
         if (!inventory->again)
-                return sd_event_add_time_relative(inventory->event, &inventory->again, CLOCK_MONOTONIC,
-                                                  AGAIN_USEC, 0, on_again, inventory);
-        r = sd_event_source_set_time_relative(inventory->again, AGAIN_USEC);
+                return sd_event_add_time_relative(inventory->event, &inventory->again, CLOCK_MONOTONIC, usec,
+                                                  0, on_again, inventory);
+        r = sd_event_source_set_time_relative(inventory->again, usec);
         return r < 0 ? r : sd_event_source_set_enabled(inventory->again, SD_EVENT_ONESHOT);
 }
 
@@ -362,8 +384,13 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
                 int r = sd_device_new_from_subsystem_sysname(&fresh, bus, name);
 
                 if (r >= 0)
-                        (void)take_device(inventory, fresh);
+                        r = take_device(inventory, fresh);
                 sd_device_unref(fresh);
+                /* No other event may ever tell of it. */
+                if (r < 0 && errno_is_trouble(r)) {
+                        inventory->missed = true;
+                        (void)look_again(inventory);
+                }
         }
         if (inventory->released && action == SD_DEVICE_UNBIND && sd_device_get_syspath(device, &path) >= 0)
                 inventory->released(inventory->userdata, path, true);
@@ -389,7 +416,7 @@ static void find_other_buses(Inventory *inventory)
                         if (device->d_name[0] == '.')
                                 continue;
                         (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", device->d_name);
-                        read_link(path, "subsystem", bus, sizeof(bus));
+                        (void)read_link(path, "subsystem", bus, sizeof(bus));
                         known = !bus[0] || bus_facts(bus);
                         for (size_t i = 0; i < inventory->n_other_buses; i++)
                                 known |= streq(inventory->other_buses[i], bus);

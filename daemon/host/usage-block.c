@@ -75,6 +75,8 @@ static void each_mount(UsageSearch *search, void (*each)(UsageSearch *, const Mo
                 _cleanup_free_ char *copy = strndup(line, n);
                 Mount mount;
 
+                if (!copy)
+                        usage_trouble(search, ENOMEM);
                 if (copy && split_mount(copy, &mount))
                         each(search, &mount, data);
                 line += n + (line[n] == '\n');
@@ -144,8 +146,10 @@ static void btrfs_with_disk(UsageSearch *search, const char *uuid, const void *d
 
         (void)snprintf(path, sizeof(path), "%s/sys/fs/btrfs/%s/devices/%s", search->root, uuid,
                        filesystem->disk);
-        if (access(path, F_OK) < 0)
+        if (access(path, F_OK) < 0) {
+                usage_trouble(search, errno);
                 return;
+        }
         each_mount(search, mount_of_btrfs, &btrfs);
         filesystem->found = true;
         (void)snprintf(filesystem->type, sizeof(filesystem->type), "btrfs");
@@ -158,8 +162,10 @@ static void filesystem_with_disk(UsageSearch *search, const char *type, const vo
         char path[PATH_MAX];
 
         (void)snprintf(path, sizeof(path), "%s/sys/fs/%s/%s", search->root, type, filesystem->disk);
-        if (access(path, F_OK) < 0)
+        if (access(path, F_OK) < 0) {
+                usage_trouble(search, errno);
                 return;
+        }
         filesystem->found = true;
         (void)snprintf(filesystem->type, sizeof(filesystem->type), "%s", type);
 }
@@ -201,10 +207,14 @@ static void find_zfs(UsageSearch *search, const char *number, const char *subjec
         Zfs zfs = { .subject = subject };
 
         (void)snprintf(path, sizeof(path), "%s/sys/module/zfs", search->root);
-        if (access(path, F_OK) < 0)
+        if (access(path, F_OK) < 0) {
+                usage_trouble(search, errno);
                 return;
+        }
         (void)snprintf(path, sizeof(path), "%s/run/udev/data/b%s", search->root, number);
         file = fopen(path, "re");
+        if (!file)
+                usage_trouble(search, errno);
         while (file && fgets(line, sizeof(line), file))
                 if (streq(line, "E:ID_FS_TYPE=zfs_member\n")) {
                         each_mount(search, mount_of_zfs, &zfs);
@@ -212,6 +222,8 @@ static void find_zfs(UsageSearch *search, const char *number, const char *subjec
                                     subject, zfs.root ? ", as the root file system is" : "");
                         return;
                 }
+        if (file && ferror(file))
+                usage_trouble(search, errno);
 }
 
 static void find_stacked(UsageSearch *search, const Subject *below);

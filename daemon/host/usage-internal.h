@@ -12,7 +12,11 @@ typedef struct UsageSearch {
         char *mounts; /* /proc/1/mountinfo */
         char *swaps;  /* /proc/swaps */
         DeviceUsage *ret;
+        int *error; /* the first that kept something from being read: then "not used" is not known */
 } UsageSearch;
+
+/* Notes an errno that says nothing of what was asked for (errno_is_trouble()); any other is an answer. */
+void usage_trouble(const UsageSearch *search, int error);
 
 /* Notes a use, where none was noted yet that is as bad. */
 void usage_found(UsageSearch *search, UsageKind kind, const char *format, ...) _printf_(3, 4);

@@ -25,6 +25,12 @@ void usage_found(UsageSearch *search, UsageKind kind, const char *format, ...)
         va_end(ap);
 }
 
+void usage_trouble(const UsageSearch *search, int error)
+{
+        if (*search->error == 0 && errno_is_trouble(error))
+                *search->error = error < 0 ? error : -error;
+}
+
 static bool make_path(const UsageSearch *search, char ret[static PATH_MAX], const char *format, va_list ap)
         _printf_(3, 0);
 static bool make_path(const UsageSearch *search, char ret[static PATH_MAX], const char *format, va_list ap)
@@ -43,8 +49,11 @@ void usage_read(const UsageSearch *search, char *ret, size_t size, const char *f
         va_start(ap, format);
         file = make_path(search, path, format, ap) ? fopen(path, "re") : NULL;
         va_end(ap);
-        if (!file || !fgets(ret, (int)size, file))
+        if (!file || !fgets(ret, (int)size, file)) {
+                if (!file || ferror(file))
+                        usage_trouble(search, errno);
                 ret[0] = 0;
+        }
         ret[strcspn(ret, "\n")] = 0;
 }
 
@@ -56,14 +65,23 @@ void usage_each(UsageSearch *search, UsageEach each, const void *data, const cha
         va_list ap;
 
         va_start(ap, format);
-        if (make_path(search, path, format, ap))
+        if (make_path(search, path, format, ap)) {
                 dir = opendir(path);
+                if (!dir)
+                        usage_trouble(search, errno);
+        }
         va_end(ap);
-        while (dir && (entry = readdir(dir)))
+        while (dir) {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry) {
+                        usage_trouble(search, errno);
+                        (void)closedir(dir);
+                        return;
+                }
                 if (entry->d_name[0] != '.')
                         each(search, entry->d_name, data);
-        if (dir)
-                (void)closedir(dir);
+        }
 }
 
 static bool read_target(const UsageSearch *search, const char *path, char ret[static PATH_MAX])
@@ -74,6 +92,8 @@ static bool read_target(const UsageSearch *search, const char *path, char ret[st
         if (snprintf(link, sizeof(link), "%s%s", search->root, path) >= (int)sizeof(link))
                 return false;
         n = readlink(link, ret, PATH_MAX - 1);
+        if (n < 0)
+                usage_trouble(search, errno);
         ret[n < 0 ? 0 : n] = 0;
         return n > 0;
 }
@@ -125,6 +145,7 @@ static void find_interface(UsageSearch *search, const char *name, const void *da
 {
         char path[PATH_MAX], link[PATH_MAX], number[16], flags[16], text[ROUTE_TEXT_MAX];
         unsigned ifindex;
+        int r;
 
         if (!usage_class_path(search, "net", name, path) || !usage_is_below(path, data))
                 return;
@@ -136,10 +157,14 @@ static void find_interface(UsageSearch *search, const char *name, const void *da
         if (!(strtoul(flags, NULL, 16) & IFF_UP))
                 return;
         ifindex = (unsigned)strtoul(number, NULL, 10);
-        if (route_address(ifindex, text) > 0)
+        r = route_address(ifindex, text);
+        if (r > 0)
                 usage_found(search, USAGE_HOST, "%s is up and has %s", name, text);
-        else if (route_over(ifindex, text) > 0)
+        usage_trouble(search, r < 0 ? r : 0);
+        r = r > 0 ? 0 : route_over(ifindex, text);
+        if (r > 0)
                 usage_found(search, USAGE_HOST, "%s is up and has a route (%s)", name, text);
+        usage_trouble(search, r < 0 ? r : 0);
         usage_each(search, find_upper, name, "/sys/class/net/%s", name);
 }
 
@@ -154,9 +179,12 @@ static void find_moved(UsageSearch *search, const char *path)
         char folder[PATH_MAX];
         unsigned n = 0;
 
-        if (snprintf(folder, sizeof(folder), "%s%s/net", search->root, path) >= (int)sizeof(folder) ||
-            access(folder, F_OK) < 0)
+        if (snprintf(folder, sizeof(folder), "%s%s/net", search->root, path) >= (int)sizeof(folder))
                 return;
+        if (access(folder, F_OK) < 0) {
+                usage_trouble(search, errno);
+                return;
+        }
         usage_each(search, count, &n, "%s/net", path);
         if (n == 0)
                 usage_found(search, USAGE_HOST, "its network interface is in another network namespace");
@@ -291,8 +319,8 @@ int usage_find(const char *root, const char *path, DeviceUsage *ret)
 {
         _cleanup_free_ char *mounts = NULL, *swaps = NULL;
         DeviceUsage usage = {};
-        UsageSearch search = { .root = root, .ret = &usage };
-        int r;
+        int error = 0, r;
+        UsageSearch search = { .root = root, .ret = &usage, .error = &error };
 
         r = slurp(root, "/proc/1/mountinfo", &mounts);
         if (r < 0)
@@ -305,6 +333,8 @@ int usage_find(const char *root, const char *path, DeviceUsage *ret)
 
         find_all(&search, path);
         usage_each(&search, find_function, path, "%s", path);
+        if (error < 0 && usage.kind != USAGE_ROOT) /* what may be forced is not all that there may be */
+                return error;
         *ret = usage;
         return 0;
 }
@@ -334,7 +364,7 @@ static void claim_disk(UsageSearch *search, const char *name, const void *data)
         if (fd < 0) {
                 if (errno == EBUSY)
                         usage_found(search, USAGE_HOST, "%s is opened exclusively", name);
-                else if (errno == EPERM || errno == EACCES || errno == EMFILE || errno == ENOMEM)
+                else if (errno == EPERM || errno == EACCES || (errno_is_trouble(errno) && errno != EIO))
                         claiming->error = -errno;
                 return; /* no medium, no node, broken: nobody can mount it either */
         }
@@ -352,7 +382,7 @@ int usage_claim(const char *path, UsageClaim *ret_claim, DeviceUsage *ret)
         UsageClaim claim = {};
         Claiming claiming = { .claim = &claim };
         DeviceUsage usage = {};
-        UsageSearch search = { .root = "", .ret = &usage };
+        UsageSearch search = { .root = "", .ret = &usage, .error = &claiming.error };
 
         usage_each_disk(&search, path, claim_disk, &claiming);
         if (claiming.error < 0 || usage.kind != USAGE_NONE)

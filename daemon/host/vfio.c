@@ -27,9 +27,10 @@ static int find_cdev(const char *bus, const char *name, char ret[static 32], dev
         if (!dir)
                 return errno == ENOENT ? -ENODEV : -errno;
         do {
+                errno = 0;
                 entry = readdir(dir);
                 if (!entry)
-                        return -ENODEV;
+                        return errno > 0 ? -errno : -ENODEV;
         } while (strncmp(entry->d_name, "vfio", 4) != 0 || strlen(entry->d_name) >= 32);
         memcpy(ret, entry->d_name, strlen(entry->d_name) + 1);
 
@@ -66,12 +67,14 @@ int vfio_open_cdev(const char *bus, const char *name, int *ret_fd)
         return 0;
 }
 
-bool vfio_has_cdev(const char *bus, const char *name)
+int vfio_has_cdev(const char *bus, const char *name)
 {
         char node[32];
         dev_t dev;
+        int r;
 
-        return find_cdev(bus, name, node, &dev) >= 0;
+        r = find_cdev(bus, name, node, &dev);
+        return r >= 0 ? 1 : errno_is_trouble(r) ? r : 0;
 }
 
 int vfio_group_number(const char *bus, const char *name)

@@ -11,8 +11,8 @@
  * where the device is on no VFIO driver, -ESTALE where node and sysfs do not agree. */
 int vfio_open_cdev(const char *bus, const char *name, int *ret_fd);
 
-/* Whether it has one: the kernel offers them, and it is on a VFIO driver. */
-bool vfio_has_cdev(const char *bus, const char *name);
+/* 1 where it has one: the kernel offers them, and it is on a VFIO driver; 0; or -errno where that could not be found out. */
+int vfio_has_cdev(const char *bus, const char *name);
 
 /* Its IOMMU group, -1 for none. */
 int vfio_group_number(const char *bus, const char *name);
