@@ -157,6 +157,11 @@ int main(int argc, char *argv[])
                 (void)sd_notify(false, "READY=1");
                 r = sd_event_loop(self.event);
                 (void)sd_notify(false, "STOPPING=1");
+                if (r != 0) /* sd-bus ends the loop with 1 */
+                        (void)fprintf(stderr, SD_ERR "vfiobrokerd ends: %s%s\n",
+                                      r > 0 ? "its connection to the bus is lost"
+                                            : "its event loop failed: ",
+                                      r > 0 ? "" : strerror(-r));
         } else
                 (void)fprintf(stderr, SD_ERR "vfiobrokerd cannot start: %s\n", strerror(-r));
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
