@@ -4,6 +4,7 @@
  * the store's among them. Whatever fails, what is asked for is refused or done, everything stays as it must be, and in
  * the end all is put back. The allocator is put in between by the linker, for the files that are linked in alone. */
 
+#include "daemon/core/revoke.h"
 #include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
@@ -195,6 +196,27 @@ static void wait_a_while(Core *core)
         assert_int_equal(broker_n_waiters(core->broker), 0);
 }
 
+/* One that is asked back, and whose process is killed at the deadline. */
+static void ask_back(Core *core)
+{
+        FakeProcess *third = core_process(core, 102, UID_BLUE);
+        Lease *lease = acquire(core, &(Ask){ third, { D5 }, .memlock = MIB });
+        Refusal refusal;
+        int r;
+
+        if (!lease)
+                return;
+        r = ARMED(broker_lease_revoke(core->broker, lease, NULL, USEC_PER_SEC, "maintenance", &refusal));
+        assert_true(r == 0 || r == -ENOMEM);
+        core_check(core);
+        advance(core, USEC_PER_SEC);
+        advance(core, 2 * USEC_PER_SEC);
+        assert_int_equal(third->alive, r < 0);
+        fake_host_end_process(core->fake, third);
+        run(core);
+        advance(core, 2 * USEC_PER_SEC);
+}
+
 /* A run through it all. */
 static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
 {
@@ -223,6 +245,7 @@ static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
         if (second)
                 end(core, second);
         advance(core, 2 * USEC_PER_SEC);
+        ask_back(core);
 
         /* one of a process that ends */
         (void)update(core, D3, 4, "igb");
