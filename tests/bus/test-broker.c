@@ -291,6 +291,8 @@ static void obey(TestBroker *self, const char *order)
         } else if (streq(verb, "raised")) {
                 (void)printf("%u\n", fake_host_n_raised(self->fake));
                 return;
+        } else if (streq(verb, "exit")) {
+                (void)sd_event_exit(self->event, EXIT_SUCCESS);
         } else if (streq(verb, "rss")) {
                 (void)printf("%ld\n", resident_kib());
                 return;
