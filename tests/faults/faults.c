@@ -10,6 +10,7 @@
  *   --from K       beginning with the K-th of the N
  *   --seconds S    no new case of an operation after so many seconds of it
  *   --operation O  only this one
+ *   --call NAME    only these calls
  *   --host FOLDER  not in the lab: tests/faults/on-host runs the daemon's core, bus layer and store on a fake machine, there */
 
 #include <getopt.h>
@@ -43,7 +44,7 @@ typedef struct Run {
         size_t n_rows;
         unsigned n_cases, n_bad, n_missed;
         unsigned sample, from, counter, seconds;
-        const char *only, *host;
+        const char *only, *call, *host;
         char socket[128],
                 exits[128]; /* of exits a line for each end of the daemon: exited|killed|dumped STATUS */
         pid_t child;
@@ -328,7 +329,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
         run->n_cases++;
         (void)snprintf(run->last, sizeof(run->last), "%s: %.200s", operation->name, which);
         count(run, operation->name, what, errors[e].name, wrong[0] ? "WRONG" : outcome);
-        if (wrong[0] || took > 8 * USEC_PER_SEC)
+        if (wrong[0] || run->call || took > 8 * USEC_PER_SEC)
                 (void)printf("# %s%s: %s, %s: %s %s[%s] %s (%llu ms)\n", wrong[0] ? "WRONG " : "",
                              operation->name, which, errors[e].name, outcome, error[0] ? text : "", exits,
                              wrong, (unsigned long long)took / 1000);
@@ -405,6 +406,8 @@ static void run_operation(Run *run, const Operation *operation)
         began = now_usec();
         for (size_t i = 0; i < n; i++) {
                 n_calls += calls[i].n;
+                if (run->call && !streq(run->call, calls[i].name))
+                        continue;
                 for (unsigned nth = 1; nth <= calls[i].n; nth++)
                         for (size_t e = 0; e < ELEMENTSOF(errors); e++)
                                 if (run->counter++ % run->sample == run->from &&
@@ -480,11 +483,13 @@ static void print_table(const Run *run)
 
 int main(int argc, char *argv[])
 {
-        static const struct option options[] = {
-                { "sample", required_argument, NULL, 'n' },  { "from", required_argument, NULL, 'k' },
-                { "seconds", required_argument, NULL, 's' }, { "operation", required_argument, NULL, 'o' },
-                { "host", required_argument, NULL, 'h' },    {}
-        };
+        static const struct option options[] = { { "sample", required_argument, NULL, 'n' },
+                                                 { "from", required_argument, NULL, 'k' },
+                                                 { "seconds", required_argument, NULL, 's' },
+                                                 { "operation", required_argument, NULL, 'o' },
+                                                 { "call", required_argument, NULL, 'c' },
+                                                 { "host", required_argument, NULL, 'h' },
+                                                 {} };
         static Run run = { .sample = 1 };
         struct rlimit limit = { 1 << 20, 1 << 20 };
         Stage *s = &run.stage;
@@ -497,6 +502,7 @@ int main(int argc, char *argv[])
                 case 'k': run.from = (unsigned)strtoul(optarg, NULL, 10); break;
                 case 's': run.seconds = (unsigned)strtoul(optarg, NULL, 10); break;
                 case 'o': run.only = optarg; break;
+                case 'c': run.call = optarg; break;
                 case 'h': run.host = optarg; break;
                 default: return 2;
                 }

@@ -129,6 +129,7 @@ static void classify(const char *path, bool writes, char ret[static 40])
                                                "/run/vfiobroker",
                                                "/run/" };
         const char *base = strrchr(path, '/');
+        unsigned digits = 0;
 
         ret[0] = 0;
         if (strncmp(path, "anon_inode:", 11) == 0) {
@@ -143,6 +144,13 @@ static void classify(const char *path, bool writes, char ret[static 40])
                                 return;
                         }
         (void)snprintf(ret, 40, "%.39s", path[0] == '/' && base ? base + 1 : path);
+        for (const char *c = ret; *c; c++)
+                digits += *c >= '0' && *c <= '9';
+        /* Named by an id, of a lease or a device. */
+        if (digits >= 3 && strncmp(ret, "memfd:", 6) != 0 && strncmp(ret, "socket:", 7) != 0) {
+                (void)snprintf(ret, 40, "record");
+                return;
+        }
         for (char *c = ret; *c; c++)
                 if (*c == '[') { /* socket:[123] */
                         if (c > ret && c[-1] == ':')
