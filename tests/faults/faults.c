@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -428,13 +429,14 @@ static void end_daemon(Run *run)
 {
         uint64_t end = now_usec() + PATIENCE_USEC;
         char path[128], exits[256];
+        struct stat st;
         FILE *f;
 
         (void)snprintf(path, sizeof(path), "%s/orders", run->host);
         f = fopen(path, "we");
         if (!f || fputs("exit\n", f) < 0 || fclose(f) != 0)
                 die(path, errno);
-        while (access(run->exits, F_OK) < 0 && now_usec() < end)
+        while ((stat(run->exits, &st) < 0 || st.st_size == 0) && now_usec() < end)
                 (void)poll(NULL, 0, 10);
         read_exits(run, exits, sizeof(exits));
         if (!streq(exits, "exited 0 ")) {
