@@ -7,7 +7,7 @@
  * line is a sum; the exit status 1 where one case did not end well, each of which is told in a line of its own.
  *
  *   --sample N     one case of N, spread over operations, calls and errnos (default: all)
- *   --from K       beginning with the K-th of the N
+ *   --from K       beginning with the K-th
  *   --seconds S    no new case of an operation after so many seconds of it
  *   --operation O  only this one
  *   --call NAME    only these calls
@@ -44,7 +44,7 @@ typedef struct Run {
         Row rows[ROWS_MAX];
         size_t n_rows;
         unsigned n_cases, n_bad, n_missed;
-        unsigned sample, from, counter, seconds;
+        unsigned sample, from, seconds;
         const char *only, *call, *host;
         char socket[128],
                 exits[128]; /* of exits a line for each end of the daemon: exited|killed|dumped STATUS */
@@ -356,11 +356,30 @@ static int by_name(const void *a, const void *b)
         return r ? r : strcmp(x->what, y->what);
 }
 
+/* From one case to the next: 1 for all of them, else the first number past the golden section of `n` that meets each of them
+ * once. */
+static unsigned stride(const Run *run, unsigned n)
+{
+        unsigned step = (unsigned)(n * 0.618), a, b;
+
+        if (run->sample == 1 && run->seconds == 0)
+                return 1;
+        do
+                for (a = ++step, b = n; b > 0;) {
+                        unsigned rest = a % b;
+
+                        a = b;
+                        b = rest;
+                }
+        while (a != 1);
+        return step;
+}
+
 static void run_operation(Run *run, const Operation *operation)
 {
         static Call calls[CALLS_MAX];
         uint64_t began, usual = 0;
-        unsigned n_calls = 0, n_before = run->n_cases;
+        unsigned n_calls = 0, n_all, n_before = run->n_cases;
         char which[256], state[32];
         const Call *seen;
         size_t n;
@@ -405,15 +424,19 @@ static void run_operation(Run *run, const Operation *operation)
                              calls[i].what, calls[i].n);
         (void)fflush(stdout);
         began = now_usec();
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
                 n_calls += calls[i].n;
-                if (run->call && !streq(run->call, calls[i].name))
-                        continue;
-                for (unsigned nth = 1; nth <= calls[i].n; nth++)
-                        for (size_t e = 0; e < ELEMENTSOF(errors); e++)
-                                if (run->counter++ % run->sample == run->from &&
-                                    (run->seconds == 0 || now_usec() - began < run->seconds * USEC_PER_SEC))
-                                        one_case(run, operation, calls + i, nth, e);
+        n_all = n_calls * (unsigned)ELEMENTSOF(errors);
+        /* Some of them are spread over all, so that those for which there is time are. */
+        for (unsigned i = 0, at = run->from; i < n_all / run->sample; i++, at += stride(run, n_all)) {
+                unsigned k = at % n_all, nth;
+                const Call *call = calls;
+
+                for (nth = k / ELEMENTSOF(errors); nth >= call->n; call++)
+                        nth -= call->n;
+                if ((!run->call || streq(run->call, call->name)) &&
+                    (run->seconds == 0 || now_usec() - began < run->seconds * USEC_PER_SEC))
+                        one_case(run, operation, call, nth + 1, k % ELEMENTSOF(errors));
         }
         (void)printf("# %s: %u calls of %zu kinds, %u cases, %llu s\n", operation->name, n_calls, n,
                      run->n_cases - n_before, (unsigned long long)(now_usec() - began) / USEC_PER_SEC);
@@ -510,7 +533,6 @@ int main(int argc, char *argv[])
                 }
         if (optind + 1 != argc || run.sample == 0)
                 return fputs("usage: faults [OPTION…] DEVICE\n", stderr), 2;
-        run.from %= run.sample;
         s->device = argv[optind];
         s->holder = getpid();
         (void)setrlimit(RLIMIT_MEMLOCK, &limit);
