@@ -197,6 +197,21 @@ static bool documented(const char *error, const Call *call)
                 streq(error, "org.freedesktop.DBus.Error.IOError"));
 }
 
+/* What ends the daemon, and by that has it started again: its connection to the bus, its loop, and at a start anything that
+ * it has to know (vfiobrokerd(8)). */
+static bool may_restart(const Operation *operation, const Call *call)
+{
+        static const char *const names[] = { "epoll_wait", "epoll_ctl", "recvmsg", "sendmsg",
+                                             "timerfd_settime" };
+
+        if (operation->start)
+                return true;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (!call->worker && streq(call->name, names[i]))
+                        return true;
+        return false;
+}
+
 static void read_exits(const Run *run, char *ret, size_t size)
 {
         FILE *f = fopen(run->exits, "re");
@@ -323,6 +338,8 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
                 wrong = "the daemon was killed";
         if (wrong[0] == 0 && strstr(exits, "dumped"))
                 wrong = "the daemon crashed";
+        if (wrong[0] == 0 && restarted && !may_restart(operation, call))
+                wrong = "nothing that the daemon may end by";
         if (wrong[0] == 0 && !restarted && !streq(error, "") && !documented(error, call))
                 wrong = "an error that the interface does not have";
         (void)snprintf(what, sizeof(what), "%s %s%s%s", call->worker ? "worker" : "daemon", call->name,
