@@ -279,7 +279,7 @@ static const char *mend(Run *run, const Operation *operation, bool refused, bool
                         stage_settle(s, PATIENCE_USEC, state);
                 }
                 /* It was leased from no driver; where it did not get that back, it is for an operator to do. */
-                if (!streq(state, s->idle) && streq(state, "available"))
+                if ((!streq(state, s->idle) && streq(state, "available")) || stage_not_put_back(s))
                         (void)stage_call(s, ROOT, BROKER ".Manager", "UnbindDevice", "s", s->device);
         }
         if (wrong[0] == 0 && !oracle_await(s, operation->holds ? run->held : run->idle))
@@ -305,7 +305,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
         char which[256], what[80], exits[256], state[32] = "", outcome[128], error[128], text[256];
         uint64_t began, took;
         const char *wrong;
-        bool hit, restarted;
+        bool hit, restarted, not_put_back;
 
         operation->prepare(run);
         inject_begin(s->inject, call, nth, errors[e].error, operation->start);
@@ -321,6 +321,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
         took = now_usec() - began;
         restarted = inject_starts(s->inject) - starts > (operation->start ? 1 : 0);
 
+        not_put_back = operation->settles && stage_not_put_back(s);
         wrong = mend(run, operation, !streq(error, ""), restarted);
         read_exits(run, exits, sizeof(exits));
         if (!hit) {
@@ -332,6 +333,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
                        restarted                            ? "restarts"
                        : !streq(error, "")                  ? last_part(error)
                        : streq(state, "quarantined")        ? "quarantined"
+                       : not_put_back                       ? "not put back"
                        : state[0] && !streq(state, s->idle) ? state
                                                             : "done");
         if (wrong[0] == 0 && strstr(exits, "killed"))

@@ -139,6 +139,15 @@ void stage_settle(Stage *s, uint64_t usec, char ret[static 32])
         }
 }
 
+bool stage_not_put_back(Stage *s)
+{
+        _cleanup_free_ char *reason = NULL;
+
+        return sd_bus_get_property_string(s->bus, BROKER, s->path, BROKER ".Device", "StateReason", NULL,
+                                          &reason) >= 0 &&
+               strstr(reason, "was not put back");
+}
+
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         ((Stage *)userdata)->changed = true;

@@ -38,6 +38,8 @@ const char *stage_call(Stage *s, const char *path, const char *interface, const 
 const char *stage_acquire(Stage *s, sd_bus *bus);
 /* Each lease that is there is released; returns how many of them were active, -1 where the daemon did not answer. */
 int stage_release_all(Stage *s);
+/* Whether its StateReason says that its driver, or what there was of an override, could not be put back. */
+bool stage_not_put_back(Stage *s);
 /* Hears of the device's changes from now on. 0 or -errno. */
 int stage_watch(Stage *s);
 /* The device's State, "" where nobody answers. */
