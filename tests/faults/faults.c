@@ -206,6 +206,8 @@ static bool may_restart(const Operation *operation, const Call *call)
 
         if (operation->start)
                 return true;
+        if (streq(call->name, "read") && (streq(call->what, "timerfd") || streq(call->what, "signalfd")))
+                return !call->worker;
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (!call->worker && streq(call->name, names[i]))
                         return true;
