@@ -98,6 +98,9 @@ finish() {
         exit $((failures > 0))
 }
 
+# What tests/lab/boot --append gave as lab.NAME=.
+parameter() { sed -n "s/.*lab\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; } # NAME
+
 # --- tenants
 
 # A command as a tenant's user in a transient unit that can open nothing that leads to a device: no capability, no way to

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* ping N: how long the broker takes to answer Peer.Ping, and, as the floor of the same moment, how long the
- * bus itself takes to answer GetId. Prints medians and maxima in microseconds. */
+ * bus itself takes to answer GetId. Prints medians, 99th percentiles and maxima in microseconds. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -58,9 +58,11 @@ int main(int argc, char **argv)
         else {
                 qsort(broker, n, sizeof(*broker), compare);
                 qsort(floor, n, sizeof(*floor), compare);
-                (void)printf("broker-p50=%llu broker-max=%llu bus-p50=%llu bus-max=%llu\n",
-                             (unsigned long long)broker[n / 2], (unsigned long long)broker[n - 1],
-                             (unsigned long long)floor[n / 2], (unsigned long long)floor[n - 1]);
+                (void)printf("broker-p50=%llu broker-p99=%llu broker-max=%llu bus-p50=%llu bus-p99=%llu "
+                             "bus-max=%llu\n",
+                             (unsigned long long)broker[n / 2], (unsigned long long)broker[n * 99 / 100],
+                             (unsigned long long)broker[n - 1], (unsigned long long)floor[n / 2],
+                             (unsigned long long)floor[n * 99 / 100], (unsigned long long)floor[n - 1]);
         }
         sd_bus_unref(bus);
         free(broker);

@@ -25,6 +25,8 @@ static const struct {
         { "peek-igb", "IGB", 2, tenant_peek_igb },
         { "pass-dup", "DEVICE --unbound|--bound|--group|--mmap", 3, tenant_pass_dup },
         { "for-pid", "PID DEVICE", 3, tenant_for_pid },
+        { "many", "AT-ONCE DEVICE...", 3, tenant_many },
+        { "races", "N SEED DEVICE...", 4, tenant_races },
         { "memlock", "DEVICE BYTES", 3, tenant_memlock },
         { "memlock-many", "BYTES ORDER DEVICE...", 4, tenant_memlock_many },
         { "share", "NAME EDU BYTES [IOAS IOVA]", 4, tenant_share },

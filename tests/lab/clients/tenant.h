@@ -13,6 +13,8 @@ int tenant_dma_loop(int argc, char **argv);
 int tenant_peek_igb(int argc, char **argv);
 int tenant_pass_dup(int argc, char **argv);
 int tenant_for_pid(int argc, char **argv);
+int tenant_many(int argc, char **argv);
+int tenant_races(int argc, char **argv);
 int tenant_memlock(int argc, char **argv);
 int tenant_memlock_many(int argc, char **argv);
 int tenant_share(int argc, char **argv);
