@@ -26,6 +26,7 @@
 #define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
 #define MISSED_USEC     (200 * USEC_PER_MSEC)
+#define ENUMERATE_TRIES 3
 #define GROUPS_PATH     "/sys/kernel/iommu_groups"
 #define VFIO_DEVICES    "vfio-dev" /* the class of what VFIO makes of a device */
 
@@ -460,10 +461,11 @@ static int listen(Inventory *inventory, sd_event *event)
         return r;
 }
 
-static int enumerate(Inventory *inventory, bool mdevs_only)
+static int enumerate_once(Inventory *inventory, bool mdevs_only, unsigned *ret_n)
 {
         sd_device_enumerator *enumerator = NULL;
         sd_device *device;
+        unsigned n = 0;
         int r;
 
         r = sd_device_enumerator_new(&enumerator);
@@ -476,12 +478,47 @@ static int enumerate(Inventory *inventory, bool mdevs_only)
         if (r >= 0)
                 for (device = sd_device_enumerator_get_device_first(enumerator); device && r >= 0;
                      device = sd_device_enumerator_get_device_next(enumerator)) {
+                        n++;
                         r = take_device(inventory, device);
                         if (r == -ENOENT || r == -ENODEV || r == -ENAMETOOLONG)
                                 r = 0; /* it went while it was read, its event follows; or has no id */
                 }
         sd_device_enumerator_unref(enumerator);
+        *ret_n = n;
         return r;
+}
+
+/* What is in a bus's folder. */
+static unsigned count_devices(const char *bus)
+{
+        _cleanup_(closedirp) DIR *dir = NULL;
+        const struct dirent *entry;
+        char path[PATH_MAX];
+        unsigned n = 0;
+
+        (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices", bus);
+        dir = opendir(path);
+        while (dir && (entry = readdir(dir)))
+                n += entry->d_name[0] != '.';
+        return n;
+}
+
+/* libsystemd shows no device where it could not read a folder, and says nothing (sd_device_enumerator_get_device_first(),
+ * version 252); and a device that is not there has no lease any more. */
+static int enumerate(Inventory *inventory, bool mdevs_only)
+{
+        unsigned found = 0, there;
+        int r;
+
+        for (unsigned tries = 0;; tries++) {
+                r = enumerate_once(inventory, mdevs_only, &found);
+                there = 0;
+                for (size_t i = 0; bus_at(inventory, i); i++)
+                        if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
+                                there += count_devices(bus_at(inventory, i));
+                if (r < 0 || found >= there || tries == ENUMERATE_TRIES)
+                        return r;
+        }
 }
 
 int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove,
