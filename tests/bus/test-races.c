@@ -222,15 +222,17 @@ static void send_some(int fd, const uint8_t *data, size_t n, int pass)
         CHECK(sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)n);
 }
 
-/* True where fds came: the answer. */
+#define REFUSED "org.vfiobroker1.Error.DeviceTaken"
+
+/* True where fds came: the answer. With `wait`, false for a refusal. */
 static bool read_some(int fd, bool wait)
 {
         union {
                 char buffer[CMSG_SPACE(sizeof(int) * 8)];
                 struct cmsghdr align;
         } control;
-        char data[1024];
-        bool came = false;
+        char data[16384]; /* no message of these is cut in two */
+        bool came = false, refused = false;
         ssize_t k;
 
         do {
@@ -241,6 +243,7 @@ static bool read_some(int fd, bool wait)
                                     .msg_controllen = sizeof(control) };
 
                 k = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+                refused = wait && k > 0 && memmem(data, (size_t)k, REFUSED, strlen(REFUSED));
                 for (struct cmsghdr *header = k > 0 ? CMSG_FIRSTHDR(&m) : NULL; header;
                      header = CMSG_NXTHDR(&m, header))
                         for (size_t i = 0; i < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
@@ -250,7 +253,7 @@ static bool read_some(int fd, bool wait)
                                 (void)close(passed);
                                 came = true;
                         }
-        } while (k > 0 && !came);
+        } while (k > 0 && !came && !refused);
         CHECK(k != 0 || !wait);
         return came;
 }
@@ -400,14 +403,18 @@ static uint64_t measure(Racer *racer, Way way)
         uint64_t usec[7];
 
         for (size_t i = 0; i < ELEMENTSOF(usec); i++) {
-                int fd = way == SESSION_CLOSED ? open_session(racer) : open_bus(racer->c->fixture);
                 uint64_t began;
+                bool came;
 
-                send_call(fd, &racer->streams[way][i], -EBADF);
-                began = now_usec();
-                CHECK(read_some(fd, true));
-                usec[i] = now_usec() - began;
-                (void)close(fd);
+                do {
+                        int fd = way == SESSION_CLOSED ? open_session(racer) : open_bus(racer->c->fixture);
+
+                        send_call(fd, &racer->streams[way][i], -EBADF);
+                        began = now_usec();
+                        came = read_some(fd, true);
+                        usec[i] = now_usec() - began;
+                        (void)close(fd);
+                } while (!came); /* its last race is not over */
                 racer->n_measured++;
                 for (size_t k = i; k > 0 && usec[k] < usec[k - 1]; k--) {
                         uint64_t other = usec[k];
