@@ -8,6 +8,8 @@
 
 #include "daemon/state/fdstore.h"
 
+#define TELL_MAX 3
+
 typedef struct Kept {
         char *name;
         int fd; /* owned; -EBADF once it was taken */
@@ -73,12 +75,20 @@ int fdstore_new(FdStore **ret)
         return 0;
 }
 
+/* A word that is lost is a file that a device is not free for, so it is said again where the kernel failed once. */
+static void tell(const char *state, const int *fds, unsigned n_fds)
+{
+        for (int i = 0; i < TELL_MAX; i++)
+                if (sd_pid_notify_with_fds(0, false, state, fds, n_fds) >= 0)
+                        return;
+}
+
 void fdstore_keep(FdStore *fds, const char *name, int fd)
 {
         char state[128];
 
         (void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-        (void)sd_pid_notify_with_fds(0, false, state, &fd, 1);
+        tell(state, &fd, 1);
 }
 
 void fdstore_forget(FdStore *fds, const char *name)
@@ -86,7 +96,7 @@ void fdstore_forget(FdStore *fds, const char *name)
         char state[128];
 
         (void)snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-        (void)sd_notify(false, state);
+        tell(state, NULL, 0);
 }
 
 /* systemd's first is number 3, where a worker has its socket: a job's file there would be lost (host/worker.c). */
