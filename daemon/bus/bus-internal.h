@@ -38,7 +38,8 @@
 #define SESSION_AUTH_MAX    1024U  /* bytes that it sends before its first message */
 #define SESSION_SIGNALS_MAX 16U    /* messages unread behind which signals to a session are dropped */
 #define REPLIES_UID_MAX     16U    /* messages that one uid has not taken from its sessions yet */
-#define DRIVER_TIMEOUT_USEC (5 * USEC_PER_SEC)   /* for an answer of the bus itself */
+#define DRIVER_TIMEOUT_USEC (5 * USEC_PER_SEC) /* for an answer of the bus itself */
+#define TURN_MESSAGES_MAX   16U /* of the bus's messages between two other things that the loop does */
 #define GONE_ASK_USEC       (50 * USEC_PER_MSEC) /* between two questions whether a connection is closed */
 
 #define NAME_MAX_BYTES 127U /* bytes of a device, tenant or container name in a call */
@@ -73,6 +74,7 @@ typedef struct Object {
 
 struct Bus {
         sd_bus *bus;
+        sd_event_source *more; /* takes the messages that have come besides the first one, bus.c */
         Broker *broker;
         const BusCallbacks *callbacks;
         void *userdata;

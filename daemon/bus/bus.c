@@ -61,6 +61,21 @@ static int connect_bus(sd_bus **ret)
         return 0;
 }
 
+/* The loop does one thing of each kind in turn, and sd-bus's is one message. Where 64 processes end at once the bus says so
+ * in as many messages, and whoever asks behind those would wait for that many ends and their records. So the bus has a turn
+ * after each other thing, of a few messages, that many who flood it cannot keep the loop from the rest. */
+static int on_more(sd_event_source *source, void *userdata)
+{
+        Bus *bus = userdata;
+
+        for (unsigned i = 0; i < TURN_MESSAGES_MAX && sd_bus_get_event(bus->bus); i++)
+                if (sd_bus_process(bus->bus, NULL) <= 0)
+                        break;
+        if (bus->signals)
+                signals_resume(bus->signals);
+        return 0;
+}
+
 static int start(Bus *bus, sd_event *event)
 {
         int r;
@@ -78,6 +93,12 @@ static int start(Bus *bus, sd_event *event)
         if (r < 0)
                 return r;
         r = sd_bus_attach_event(bus->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+        r = sd_event_add_post(event, &bus->more, on_more, bus);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_priority(bus->more, SD_EVENT_PRIORITY_IMPORTANT);
         if (r < 0)
                 return r;
         r = sessions_new(bus, &bus->sessions);
@@ -124,6 +145,7 @@ Bus *bus_free(Bus *bus)
 {
         if (!bus)
                 return NULL;
+        sd_event_source_disable_unref(bus->more);
         signals_free(bus->signals);
         while (bus->calls)
                 call_free(bus->calls);

@@ -20,7 +20,9 @@
 #define OBJECT_MANAGER_INTERFACE "org.freedesktop.DBus.ObjectManager"
 #define PROPERTIES_INTERFACE     "org.freedesktop.DBus.Properties"
 
-#define FLUSH_MAX 128U /* messages after which a round of the loop leaves the rest to the next one */
+/* Messages after which a round of the loop leaves the rest to the next one; and as many that the bus has not taken yet are
+ * enough for an answer to wait behind. */
+#define FLUSH_MAX 128U
 
 /* What of the Manager has changed for a caller. */
 enum {
@@ -50,6 +52,7 @@ struct Signals {
         Bus *bus;
         Change *changes;
         sd_event_source *flush;
+        bool waits;          /* with the rest for the bus to take what it has been sent */
         uint64_t generation; /* of the policy that was last told */
 };
 
@@ -216,6 +219,21 @@ static void want_flush(Signals *signals)
         (void)sd_event_source_set_enabled(signals->flush, SD_EVENT_ONESHOT);
 }
 
+static bool is_full(const Bus *bus)
+{
+        uint64_t n;
+
+        return sd_bus_get_n_queued_write(bus->bus, &n) >= 0 && n >= FLUSH_MAX;
+}
+
+void signals_resume(Signals *signals)
+{
+        if (!signals->waits || is_full(signals->bus))
+                return;
+        signals->waits = false;
+        want_flush(signals);
+}
+
 static int on_flush(sd_event_source *source, void *userdata)
 {
         Signals *signals = userdata;
@@ -224,6 +242,9 @@ static int on_flush(sd_event_source *source, void *userdata)
         Change *change, *next;
         unsigned n = 0;
 
+        signals->waits = is_full(bus);
+        if (signals->waits)
+                return 0;
         HASH_ITER(hh, signals->changes, change, next) {
                 if (n >= FLUSH_MAX) {
                         want_flush(signals);

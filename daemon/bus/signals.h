@@ -9,3 +9,6 @@
 /* Observes the broker from now on. */
 int signals_new(Bus *bus, Signals **ret);
 Signals *signals_free(Signals *signals);
+
+/* Goes on with what waits for the bus to take what it has been sent; called whenever it may have. */
+void signals_resume(Signals *signals);
