@@ -480,6 +480,19 @@ int core_setup(void **state)
         return 0;
 }
 
+int core_setup_two(void **state, const char *policy)
+{
+        Core *core;
+
+        if (core_setup(state) < 0)
+                return -1;
+        core = *state;
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 2, "vfio-pci");
+        core_set_policy(core, policy);
+        return 0;
+}
+
 int core_teardown(void **state)
 {
         Core *core = *state;

@@ -95,6 +95,10 @@ void core_forget_left(Core *core);
 
 /* For cmocka: *state is a Core with the tenants blue and red. The teardown checks that nothing is left open. */
 int core_setup(void **state);
+/* The same with that policy and two devices on vfio-pci, each in a group of its own. */
+#define D1 "0000:01:00.0"
+#define D2 "0000:02:00.0"
+int core_setup_two(void **state, const char *policy);
 int core_teardown(void **state);
 
 Policy *core_policy_of(const char *text);

@@ -14,28 +14,10 @@
 
 #include "daemon/host/process.h"
 #include "daemon/host/usage.h"
+#include "tests/fixtures/failing-calls.h"
 #include "tests/unit/fake-root.h"
 
 #define DISK "/sys/devices/pci0000:00/0000:00:03.0/0000:03:00.0"
-
-static size_t countdown; /* calls until one fails; 0: none does */
-static int with;         /* errno of it */
-
-static bool fails(void)
-{
-        if (countdown == 0 || --countdown > 0)
-                return false;
-        errno = with;
-        return true;
-}
-
-#define WRAP(type, name, failed, parameters, arguments)                                                     \
-        type __real_##name parameters;                                                                      \
-        type __wrap_##name parameters;                                                                      \
-        type __wrap_##name parameters                                                                       \
-        {                                                                                                   \
-                return fails() ? (failed) : __real_##name arguments;                                        \
-        }
 
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(struct dirent *, readdir64, NULL, (DIR * dir), (dir))

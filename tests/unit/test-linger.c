@@ -6,8 +6,6 @@
 #include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
-#define D1 "0000:01:00.0"
-#define D2 "0000:02:00.0"
 #define D3 "0000:03:00.0"
 
 #define POLICY                                                                                              \
@@ -17,15 +15,9 @@
 
 static int setup(void **state)
 {
-        Core *core;
-
-        if (core_setup(state) < 0)
+        if (core_setup_two(state, POLICY) < 0)
                 return -1;
-        core = *state;
-        (void)core_device(core, D1, 1, "vfio-pci");
-        (void)core_device(core, D2, 2, "vfio-pci");
-        (void)core_device(core, D3, 2, "vfio-pci");
-        core_set_policy(core, POLICY);
+        (void)core_device(*state, D3, 2, "vfio-pci");
         return 0;
 }
 

@@ -4,6 +4,7 @@
  * have. Whatever fails, a load ends with an answer: a whole policy or none, never a part, and no fd is left behind. The
  * linker puts the failing calls in between, for the files of policy/ alone. */
 
+#include "tests/fixtures/failing-calls.h"
 #include "tests/fixtures/policy-text.h"
 
 #include <dirent.h>
@@ -12,25 +13,6 @@
 #include <iniparser/iniparser.h>
 #include <pwd.h>
 #include <sys/stat.h>
-
-static size_t countdown; /* calls until one fails; 0: none does */
-static int with;         /* errno of it */
-
-static bool fails(void)
-{
-        if (countdown == 0 || --countdown > 0)
-                return false;
-        errno = with;
-        return true;
-}
-
-#define WRAP(type, name, failed, parameters, arguments)                                                     \
-        type __real_##name parameters;                                                                      \
-        type __wrap_##name parameters;                                                                      \
-        type __wrap_##name parameters                                                                       \
-        {                                                                                                   \
-                return fails() ? (failed) : __real_##name arguments;                                        \
-        }
 
 WRAP(FILE *, open_memstream, NULL, (char **text, size_t *size), (text, size))
 WRAP(int, memfd_create, -1, (const char *name, unsigned flags), (name, flags))

@@ -6,9 +6,6 @@
 #include "daemon/core/revoke.h"
 #include "tests/unit/core-fixture.h"
 
-#define D1 "0000:01:00.0"
-#define D2 "0000:02:00.0"
-
 #define POLICY(revoke)                                                                                      \
         "[broker]\nrevoke-grace = 10s\n"                                                                    \
         "[tenant blue]\nmatch-user = 2001\ndevices = any\nrevoke = " revoke "\n"                            \
@@ -16,15 +13,7 @@
 
 static int setup(void **state)
 {
-        Core *core;
-
-        if (core_setup(state) < 0)
-                return -1;
-        core = *state;
-        (void)core_device(core, D1, 1, "vfio-pci");
-        (void)core_device(core, D2, 2, "vfio-pci");
-        core_set_policy(core, POLICY("kill"));
-        return 0;
+        return core_setup_two(state, POLICY("kill"));
 }
 
 static void ask_back(Core *core, Lease *lease, uint64_t grace_usec)

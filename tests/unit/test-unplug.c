@@ -8,8 +8,6 @@
 #include "daemon/core/wait.h"
 #include "tests/unit/core-fixture.h"
 
-#define D1    "0000:01:00.0"
-#define D2    "0000:02:00.0"
 #define PATH1 "/sys/devices/pci0000:00/0000:00:01.0/" D1
 
 #define POLICY(revoke)                                                                                      \
@@ -19,15 +17,7 @@
 
 static int setup(void **state)
 {
-        Core *core;
-
-        if (core_setup(state) < 0)
-                return -1;
-        core = *state;
-        (void)core_device(core, D1, 1, "vfio-pci");
-        (void)core_device(core, D2, 2, "vfio-pci");
-        core_set_policy(core, POLICY("kill"));
-        return 0;
+        return core_setup_two(state, POLICY("kill"));
 }
 
 /* Somebody takes the driver of D1: the link is gone, the kernel tells of the VFIO device's end and waits for the users, which
