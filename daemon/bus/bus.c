@@ -67,10 +67,12 @@ static int connect_bus(sd_bus **ret)
 static int on_more(sd_event_source *source, void *userdata)
 {
         Bus *bus = userdata;
+        int r = 1;
 
-        for (unsigned i = 0; i < TURN_MESSAGES_MAX && sd_bus_get_event(bus->bus); i++)
-                if (sd_bus_process(bus->bus, NULL) <= 0)
-                        break;
+        for (unsigned i = 0; i < TURN_MESSAGES_MAX && r > 0 && sd_bus_get_event(bus->bus); i++)
+                r = sd_bus_process(bus->bus, NULL);
+        if (r < 0)
+                return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE); /* as sd-bus does */
         if (bus->signals)
                 signals_resume(bus->signals);
         return 0;
