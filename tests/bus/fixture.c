@@ -232,6 +232,15 @@ void broker_await(Fixture *f, const char *order, const char *answer)
         assert_string_equal(broker_tell(f, "%s", order), answer);
 }
 
+void broker_await_rest(Fixture *f, unsigned fds)
+{
+        static const char *const nothing[] = { "leases", "callers", "sessions", "jobs", "watches" };
+
+        for (size_t i = 0; i < ELEMENTSOF(nothing); i++)
+                broker_await(f, nothing[i], "0");
+        assert_int_equal(broker_count(f, "fds"), fds);
+}
+
 /* --- clients --- */
 
 sd_bus *client_connect(const Fixture *f)

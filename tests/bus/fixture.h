@@ -64,6 +64,8 @@ const char *broker_tell(Fixture *f, const char *format, ...) _printf_(2, 3);
 unsigned broker_count(Fixture *f, const char *what);
 /* Asks until the answer is this one. */
 void broker_await(Fixture *f, const char *order, const char *answer);
+/* Nobody is there any more, nothing is at work or watched, and the broker has as many files open as that. */
+void broker_await_rest(Fixture *f, unsigned fds);
 
 /* A client: a process of that user, connected to the bus, that carries `run` out. It fails where it does not exit with
  * 0; CHECK() is its assert. The groups are those of `gid` alone, which is the uid but for UID_ADMIN. */

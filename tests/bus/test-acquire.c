@@ -14,16 +14,6 @@
 
 static unsigned fds_before;
 
-/* Everything at rest, and nothing left behind. The connections are gone, so one asks when the broker knows that. */
-static void assert_at_rest(Fixture *f)
-{
-        broker_await(f, "leases", "0");
-        broker_await(f, "jobs", "0");
-        broker_await(f, "watches", "0");
-        broker_await(f, "callers", "0");
-        assert_int_equal(broker_count(f, "fds"), fds_before);
-}
-
 static int setup(void **state)
 {
         int r = fixture_setup(state);
@@ -80,7 +70,7 @@ static void test_granted_and_released(void **state)
         run_as(f, UID_BLUE, grants, NULL);
         broker_await(f, "state " DEVICE_BLUE, "available");
         broker_await(f, "state " DEVICE_BLUE_2, "available");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void acquires_twice(Client *c, const void *arg)
@@ -105,7 +95,7 @@ static void test_twice(void **state)
 
         run_as(f, UID_BLUE, acquires_twice, NULL);
         broker_await(f, "state " DEVICE_BLUE, "available");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void is_refused(Client *c, const void *arg)
@@ -136,7 +126,7 @@ static void test_refusals(void **state)
         REFUSED(f, UID_TWO, DEVICE_RED, OURS "AmbiguousTenant", "");
         REFUSED(f, 0, DEVICE_RED, OURS "NoTenant", "");
         assert_string_equal(broker_tell(f, "driver " DEVICE_BLUE), "igb");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void holds(Client *c, const void *arg)
@@ -171,7 +161,7 @@ static void test_taken_until_process_ends(void **state)
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "leased");
         peer_kill(&peer);
         broker_await(f, "state " DEVICE_BLUE, "available");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 /* Proves: several tenants, one named: that one acts. */
@@ -183,7 +173,7 @@ static void test_named_tenant(void **state)
 
         assert_string_equal(broker_tell(f, "state " DEVICE_RED), "leased");
         peer_finish(&peer);
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 /* Proves: a driver that cannot be bound fails the call, and everything done for it is undone. */
@@ -196,7 +186,7 @@ static void test_bind_fails(void **state)
         broker_await(f, "state " DEVICE_BLUE, "host");
         broker_await(f, "state " DEVICE_BLUE_2, "available");
         assert_string_equal(broker_tell(f, "driver " DEVICE_BLUE), "igb");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void is_reset(Client *c, const void *arg)
@@ -220,7 +210,7 @@ static void test_quarantine_and_way_out(void **state)
         (void)broker_tell(f, "reset-error " DEVICE_BLUE_2 " 0");
         run_as(f, UID_ADMIN, is_reset, "");
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE_2), "available");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static int on_never(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -270,7 +260,7 @@ static void test_caller_killed_midway(void **state)
         broker_await(f, "leases", "0");
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE),
                             "host"); /* it was never granted: all is undone */
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 /* Proves: the same where only the connection goes, and the process lives on. */
@@ -289,7 +279,7 @@ static void test_connection_closed_midway(void **state)
         (void)broker_tell(f, "hang " DEVICE_BLUE " 0");
         broker_await(f, "leases", "0");
         peer_finish(&peer);
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void pings(Client *c, const void *arg)
@@ -328,7 +318,7 @@ static void test_loop_answers_while_job_hangs(void **state)
         peer_end(&peer);
         (void)broker_tell(f, "hang " DEVICE_BLUE " 0");
         broker_await(f, "leases", "0");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void acquires_for_connection(Client *c, const void *arg)
@@ -353,7 +343,7 @@ static void test_lifetime_connection(void **state)
 
         broker_await(f, "state " DEVICE_BLUE, "available");
         peer_finish(&peer);
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void holds_for_connection(Client *c, const void *arg)
@@ -404,7 +394,7 @@ static void test_lifetime_connection_restart(void **state)
                 }
                 peer_finish(&peer);
         }
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static int open_pidfd(pid_t pid)
@@ -464,7 +454,7 @@ static void test_pidfd(void **state)
         broker_await(f, "state " DEVICE_BLUE, "available");
         peer_finish(&peer);
         peer_kill(&foreign);
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void is_mixed(Client *c, const void *arg)
@@ -486,7 +476,7 @@ static void test_mixed_identity(void **state)
         Fixture *f = *state;
 
         run_as(f, 0, is_mixed, NULL);
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void calls_without_reply(Client *c, const void *arg)
@@ -507,7 +497,7 @@ static void test_no_reply_no_lease(void **state)
 
         run_as(f, UID_BLUE, calls_without_reply, NULL);
         assert_string_equal(broker_tell(f, "driver " DEVICE_BLUE), "igb");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 static void checks(Client *c, const void *arg)
@@ -543,7 +533,7 @@ static void test_check_access(void **state)
 
         run_as(f, UID_BLUE, checks, NULL);
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "host");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 /* What Explain tells, a line for each step. */
@@ -604,7 +594,7 @@ static void test_explain(void **state)
         run_as(f, UID_BLUE, explains, NULL);
         run_as(f, 0, explains_as_admin, NULL);
         assert_string_equal(broker_tell(f, "state " DEVICE_BLUE), "host");
-        assert_at_rest(f);
+        broker_await_rest(f, fds_before);
 }
 
 int main(void)

@@ -352,11 +352,7 @@ static void run_case(Fixture *f, Case k)
                 peer_kill(&caller);
         if (k.target > 0 && !ends_target(k.row->event))
                 peer_kill(&target);
-        broker_await(f, "callers", "0");
-        broker_await(f, "sessions", "0");
-        broker_await(f, "jobs", "0");
-        broker_await(f, "watches", "0");
-        assert_int_equal(broker_count(f, "fds"), fds_before);
+        broker_await_rest(f, fds_before);
 }
 
 /* Proves: the table, each row in each way. */

@@ -111,11 +111,12 @@ static void test_killed(void **state)
         broker_await(f, "leases", "0");
 }
 
-static void is_denied_later(Client *c, const void *arg)
+/* `arg`: the error. */
+static void is_refused_later(Client *c, const void *arg)
 {
         Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", WAIT_LONG);
 
-        CHECK(streq(g.error, OURS "DeniedByPolicy"));
+        CHECK(streq(g.error, arg));
 }
 
 /* Proves: what a reload takes from the tenant it no longer waits for. */
@@ -125,20 +126,13 @@ static void test_reload(void **state)
         char word[64];
         Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word), waiter;
 
-        waiter = peer_start(f, UID_BLUE, is_denied_later, NULL);
+        waiter = peer_start(f, UID_BLUE, is_refused_later, OURS "DeniedByPolicy");
         broker_await(f, "waiters", "1");
         fixture_policy(f, "[tenant blue]\nmatch-user = 1\ndevices = pci:" DEVICE_BLUE_2 "\n");
         fixture_reload(f);
         peer_end(&waiter);
         assert_int_equal(broker_count(f, "waiters"), 0);
         peer_finish(&holder);
-}
-
-static void hears_that_it_went(Client *c, const void *arg)
-{
-        Grant g = acquire(c->bus, DEVICE_BLUE, "a{sv}", 1, "wait", "t", WAIT_LONG);
-
-        CHECK(streq(g.error, OURS "NoSuchDevice"));
 }
 
 /* Proves: who waits for a device that is removed hears at once that there is none, though its lease is not over yet. */
@@ -148,7 +142,7 @@ static void test_removed(void **state)
         char word[64];
         Peer holder = peer_ready(f, UID_BLUE, holds, NULL, word), waiter;
 
-        waiter = peer_start(f, UID_BLUE, hears_that_it_went, NULL);
+        waiter = peer_start(f, UID_BLUE, is_refused_later, OURS "NoSuchDevice");
         broker_await(f, "waiters", "1");
         (void)broker_tell(f, "let-go " DEVICE_BLUE);
         assert_int_equal(broker_count(f, "waiters"), 1); /* it may stay, without its driver */
