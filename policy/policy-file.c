@@ -140,10 +140,14 @@ static bool check_owner(Load *load, const char *path, const struct stat *st)
         return false;
 }
 
-/* Is it the system that failed, and not the file? */
-static bool is_breakage(int error)
+/* A call failed: is it the system, then the load ends, or the file, then it goes on with an error of that file. EIO is the
+ * file's, unlike in errno_is_trouble(): whoever reads the error is to look at that disk. */
+static int call_failed(Load *load, const char *path, const char *what, int error)
 {
-        return error == ENOMEM || error == EMFILE || error == ENFILE;
+        if (error == ENOMEM || error == EMFILE || error == ENFILE)
+                return -error;
+        file_error(load, POLICY_ERROR, path, "%s: %s", what, strerror(error));
+        return 0;
 }
 
 static int read_all(int fd, size_t expected, char **ret_text, size_t *ret_size)
@@ -198,12 +202,8 @@ static int load_file(Load *load, const char *path, bool optional)
                 file_error(load, POLICY_WARNING, path, "there is no such file; the drop-ins alone hold");
                 return 0;
         }
-        if (fd < 0) {
-                if (is_breakage(errno))
-                        return -errno;
-                file_error(load, POLICY_ERROR, path, "cannot be opened: %s", strerror(errno));
-                return 0;
-        }
+        if (fd < 0)
+                return call_failed(load, path, "cannot be opened", errno);
 
         if (fstat(fd, &st) < 0)
                 return -errno;
@@ -223,12 +223,8 @@ static int load_file(Load *load, const char *path, bool optional)
         }
 
         r = read_all(fd, (size_t)st.st_size, &text, &size);
-        if (r < 0 && is_breakage(-r))
-                return r;
-        if (r < 0) {
-                file_error(load, POLICY_ERROR, path, "cannot be read: %s", strerror(-r));
-                return 0;
-        }
+        if (r < 0)
+                return call_failed(load, path, "cannot be read", -r);
         return load_text(load, path, text, size);
 }
 
@@ -339,12 +335,8 @@ static int list_dropins(Load *load, Dropins *dropins, const char *dir, size_t n_
 
         if (!d && errno == ENOENT)
                 return 0;
-        if (!d) {
-                if (is_breakage(errno))
-                        return -errno;
-                file_error(load, POLICY_ERROR, dir, "cannot be opened: %s", strerror(errno));
-                return 0;
-        }
+        if (!d)
+                return call_failed(load, dir, "cannot be opened", errno);
         if (fstat(dirfd(d), &st) < 0)
                 return -errno;
         if (!check_owner(load, dir, &st))
@@ -397,8 +389,9 @@ static int check_parent(Load *load, const char *path)
         if (!parent)
                 return -ENOMEM;
 
-        if (stat(parent, &st) >= 0) /* where there is none, the file's open says so */
-                (void)check_owner(load, parent, &st);
+        if (stat(parent, &st) < 0) /* where there is none, there is no file */
+                return errno == ENOENT ? 0 : call_failed(load, parent, "cannot be looked at", errno);
+        (void)check_owner(load, parent, &st);
         return 0;
 }
 

@@ -191,6 +191,11 @@ static void test_breakage(_unused_ void **state)
                 (void)load(&dirs, &r);
                 countdown = 0;
                 assert_int_equal(r, table[i].result);
+
+                countdown = 1; /* stat: who may write to the folder is not known */
+                (void)load(&dirs, &r);
+                countdown = 0;
+                assert_int_equal(r, table[i].result);
         }
 }
 
