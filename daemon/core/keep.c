@@ -158,7 +158,7 @@ void keep_forget_group(Broker *broker, Container *container, size_t i)
         container->groups[i].kept = false;
 }
 
-static void take_context(Broker *broker, Container *container)
+static int take_context(Broker *broker, Container *container)
 {
         Host *host = broker->host;
         _cleanup_close_ int fd = -EBADF;
@@ -166,18 +166,21 @@ static void take_context(Broker *broker, Container *container)
         int r;
 
         if (container->fd >= 0 || take(broker, context_name(container, name), &fd) < 0)
-                return;
+                return 0;
         r = host->ops->context_check(host, container->backend, fd, &container->n_iova, container->iova);
-        if (r < 0) {
+        if (r == -EBADF) {
                 container->n_iova = 0;
                 refuse_kept(broker, name, -r);
-                return;
+                return 0;
         }
+        if (r < 0)
+                return r;
         container->fd = TAKE_FD(fd);
         container->fd_kept = true;
+        return 0;
 }
 
-static void take_group(Broker *broker, Container *container, int number)
+static int take_group(Broker *broker, Container *container, int number)
 {
         Host *host = broker->host;
         _cleanup_close_ int fd = -EBADF;
@@ -187,27 +190,34 @@ static void take_group(Broker *broker, Container *container, int number)
         if (number < 0 || container_group_fd(container, number) >= 0 ||
             container->n_groups == CONTAINER_GROUPS_MAX ||
             take(broker, group_name(container, number, name), &fd) < 0)
-                return;
+                return 0;
         r = host->ops->group_check(host, number, fd);
-        if (r < 0) {
+        if (r == -EBADF) {
                 refuse_kept(broker, name, -r);
-                return;
+                return 0;
         }
+        if (r < 0)
+                return r;
         container->groups[container->n_groups].number = number;
         container->groups[container->n_groups].kept = true;
         container->groups[container->n_groups++].fd = TAKE_FD(fd);
+        return 0;
 }
 
-void keep_take_container(Broker *broker, Container *container, const Lease *lease, bool active)
+int keep_take_container(Broker *broker, Container *container, const Lease *lease, bool active)
 {
+        int r = 0;
+
         if (has_files(container)) {
-                take_context(broker, container);
-                for (size_t i = 0; i < lease->n_devices && container->backend == POLICY_BACKEND_GROUP; i++)
-                        take_group(broker, container, lease->devices[i]->info.group);
+                r = take_context(broker, container);
+                for (size_t i = 0;
+                     r >= 0 && i < lease->n_devices && container->backend == POLICY_BACKEND_GROUP; i++)
+                        r = take_group(broker, container, lease->devices[i]->info.group);
         }
-        if (!active)
-                return;
+        if (r < 0 || !active)
+                return r;
         container->lost |= container->fd < 0;
         for (size_t i = 0; i < lease->n_devices && container->backend == POLICY_BACKEND_GROUP; i++)
                 container->lost |= container_group_fd(container, lease->devices[i]->info.group) < 0;
+        return 0;
 }

@@ -24,5 +24,5 @@ void keep_group(Broker *broker, Container *container, size_t i);
 void keep_forget_context(Broker *broker, Container *container);
 void keep_forget_group(Broker *broker, Container *container, size_t i);
 /* What the container of a restored lease has open, taken back and held against the kernel. Whatever is missing makes the
- * container `lost`, as far as an `active` lease needs it. */
-void keep_take_container(Broker *broker, Container *container, const Lease *lease, bool active);
+ * container `lost`, as far as an `active` lease needs it. -errno where the kernel did not say what a file is. */
+int keep_take_container(Broker *broker, Container *container, const Lease *lease, bool active);

@@ -125,7 +125,7 @@ struct Lease {
         HostTimer *retry;
         uint64_t retry_usec;
         uint64_t
-                stranded; /* no timer could be had, or its tenant's jobs are at their limit: from this (monotonic) time on whatever happens next tries again */
+                stranded; /* no timer could be had, its tenant's jobs are at their limit, or a device is still opened for another lease: from this (monotonic) time on whatever happens next tries again */
         int (*done)(void *userdata, Lease *lease,
                     const struct AcquireOutcome *outcome); /* broker.h, AcquireDone */
         void *done_userdata;

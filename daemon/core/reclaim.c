@@ -280,6 +280,16 @@ static void reclaim_slow(void *userdata, uint64_t age_usec)
         }
 }
 
+/* A device that a lease has just lost may still be opened for that lease. */
+static bool is_reissued(const Lease *lease)
+{
+        for (const Lease *other = lease->tenant->leases; other; other = other->next)
+                for (size_t i = 0; i < lease->n_devices; i++)
+                        if (!lease->settled[i] && lease_reissues(other, lease->devices[i]))
+                                return true;
+        return false;
+}
+
 void lease_reclaim(Lease *lease)
 {
         Broker *broker = lease->broker;
@@ -313,7 +323,7 @@ void lease_reclaim(Lease *lease)
                 job.n_devices++;
         }
         /* Its turn comes with the end of another of the tenant's jobs. */
-        if (job.n_devices > 0 && tenant_is_busy(lease->tenant)) {
+        if (job.n_devices > 0 && (tenant_is_busy(lease->tenant) || is_reissued(lease))) {
                 if (lease->record_stale)
                         (void)lease_put_record(lease);
                 strand(lease, 0);

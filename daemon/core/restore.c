@@ -117,6 +117,23 @@ static EndReason end_reason(const LeaseRecord *record, bool lost, bool alive)
         return was_held(record) && !alive ? END_PROCESS_EXITED : END_RELEASED;
 }
 
+/* The daemon ends as it starts. What is kept of a lease is for the next start. */
+static int give_up(Broker *broker, Lease *lease, Container *container, Holder *holder, int error)
+{
+        const BrokerStore *store = broker->store;
+
+        broker->store = NULL;
+        if (lease && lease->broker)
+                lease_free(lease);
+        else {
+                container_unref(broker, container);
+                holder_unref(broker, holder);
+                free(lease);
+        }
+        broker->store = store;
+        return error;
+}
+
 int broker_restore_lease(Broker *broker, const LeaseRecord *record)
 {
         _cleanup_close_ int pidfd = -EBADF;
@@ -150,16 +167,15 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 r = container_restore(broker, tenant->name, record->container, record->container_named,
                                       record->backend, record->container_kept_as, &container);
         if (r >= 0)
+                r = keep_take_container(broker, container, lease, was_held(record));
+        if (r >= 0)
                 r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
-                container_unref(broker, container);
-                holder_unref(broker, holder);
-                free(lease);
+                (void)give_up(broker, lease, container, holder, r);
                 broker_tenant_gc(broker, tenant);
                 return r;
         }
         lease->container = container;
-        keep_take_container(broker, container, lease, was_held(record));
         lease->policy = policy_ref(broker->policy);
         for (size_t i = 0; i < record->n_devices; i++) {
                 Device *device = broker_device(broker, record->devices[i].id);
@@ -203,9 +219,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 if (r >= 0 && lost)
                         (void)lease_put_record(lease);
                 if (r < 0)
-                        lease_free(lease);
-                else
-                        lease_check_standing(lease);
+                        return give_up(broker, lease, NULL, NULL, r);
+                lease_check_standing(lease);
                 return r;
         }
 

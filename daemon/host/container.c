@@ -56,7 +56,7 @@ int container_set_iommu(int container)
         return r;
 }
 
-void container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret)
+int container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret)
 {
         union {
                 struct vfio_iommu_type1_info info;
@@ -65,9 +65,10 @@ void container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret)
         uint32_t next;
 
         *ret_n = 0;
-        if (ioctl(container, VFIO_IOMMU_GET_INFO, &buffer.info) < 0 ||
-            !(buffer.info.flags & VFIO_IOMMU_INFO_CAPS) || buffer.info.argsz > sizeof(buffer))
-                return;
+        if (ioctl(container, VFIO_IOMMU_GET_INFO, &buffer.info) < 0)
+                return -errno;
+        if (!(buffer.info.flags & VFIO_IOMMU_INFO_CAPS) || buffer.info.argsz > sizeof(buffer))
+                return 0;
         next = buffer.info.cap_offset;
         while (next >= sizeof(buffer.info) && next + sizeof(struct vfio_info_cap_header) <= sizeof(buffer)) {
                 const struct vfio_info_cap_header *header = (const void *)(buffer.bytes + next);
@@ -79,12 +80,13 @@ void container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret)
                         for (uint32_t i = 0; i < range->nr_iovas && *ret_n < IOVA_RANGES_MAX; i++)
                                 ret[(*ret_n)++] = (struct IovaRange){ range->iova_ranges[i].start,
                                                                       range->iova_ranges[i].end };
-                        return;
+                        return 0;
                 }
                 if (header->next <= next)
-                        return; /* the kernel counts upwards; whatever does not is no list */
+                        return 0; /* the kernel counts upwards; whatever does not is no list */
                 next = header->next;
         }
+        return 0;
 }
 
 int group_open(int number, int *ret_fd)
@@ -133,19 +135,29 @@ int group_get_device(int group, const char *name, int *ret_fd)
 
 int container_check(int fd, size_t *ret_n, struct IovaRange *ret)
 {
-        if (!node_is(fd, CONTAINER_PATH) || ioctl(fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION)
-                return -EBADF;
-        container_iova_ranges(fd, ret_n, ret);
-        return 0;
+        int r;
+
+        r = node_check(fd, CONTAINER_PATH);
+        if (r < 0)
+                return r;
+        r = ioctl(fd, VFIO_GET_API_VERSION);
+        if (r != VFIO_API_VERSION)
+                return r < 0 ? node_errno(errno) : -EBADF;
+        r = container_iova_ranges(fd, ret_n, ret);
+        return r < 0 && errno_is_trouble(r) ? r : 0; /* without an IOMMU it has none */
 }
 
 int group_check(int number, int fd)
 {
         struct vfio_group_status status = { .argsz = sizeof(status) };
         char path[64];
+        int r;
 
         (void)snprintf(path, sizeof(path), "/dev/vfio/%d", number);
-        if (!node_is(fd, path) || ioctl(fd, VFIO_GROUP_GET_STATUS, &status) < 0)
-                return -EBADF;
+        r = node_check(fd, path);
+        if (r < 0)
+                return r;
+        if (ioctl(fd, VFIO_GROUP_GET_STATUS, &status) < 0)
+                return node_errno(errno);
         return status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET ? 0 : -EBADF;
 }

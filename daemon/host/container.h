@@ -17,8 +17,9 @@ int container_open(int *ret_fd);
  * v2, v1. Never no-IOMMU. Fine where another has set it in between. -ENODEV where there is no type. */
 int container_set_iommu(int container);
 
-/* The I/O addresses that it can map, at most IOVA_RANGES_MAX of them; 0 of them where the kernel does not say. */
-void container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret);
+/* The I/O addresses that it can map, at most IOVA_RANGES_MAX of them; 0 of them where the kernel does not say. 0 or -errno
+ * where it does not even answer. */
+int container_iova_ranges(int container, size_t *ret_n, struct IovaRange *ret);
 
 /* The group's file. -EBUSY where it is open already, or a member's cdev is in use; -EACCES for a group without IOMMU. */
 int group_open(int number, int *ret_fd);
@@ -26,7 +27,8 @@ int group_open(int number, int *ret_fd);
 /* Whether all of the group's devices are on VFIO drivers or on none. 1, 0 or -errno. */
 int group_viable_now(int group);
 
-/* Whether a file is a container, and what it can map; or that group's, in a container. 0, or -EBADF. */
+/* Whether a file is a container, and what it can map; or that group's, in a container. 0, -EBADF where it is not, or -errno
+ * where that is not known. */
 int container_check(int fd, size_t *ret_n, struct IovaRange *ret);
 int group_check(int number, int fd);
 

@@ -38,7 +38,12 @@ int iommufd_check(int fd)
                 .op = IOMMU_OPTION_OP_GET,
         };
 
-        if (!node_is(fd, IOMMUFD_PATH))
-                return -EBADF;
-        return ioctl(fd, IOMMU_OPTION, &option) >= 0 && option.val64 == 1 ? 0 : -EBADF;
+        int r;
+
+        r = node_check(fd, IOMMUFD_PATH);
+        if (r < 0)
+                return r;
+        if (ioctl(fd, IOMMU_OPTION, &option) < 0)
+                return node_errno(errno);
+        return option.val64 == 1 ? 0 : -EBADF;
 }

@@ -15,5 +15,5 @@ int iommufd_open(int *ret_fd);
  * capability cannot set it back. */
 int iommufd_set_rlimit_mode_process(int iommufd);
 
-/* Whether it is a context, in that mode. 0, or -EBADF. */
+/* Whether it is a context, in that mode. 0, -EBADF where it is not, or -errno where that is not known. */
 int iommufd_check(int fd);

@@ -84,7 +84,7 @@ static int open_groups(const Job *job, JobResult *result)
                 if (r < 0)
                         return r;
         }
-        container_iova_ranges(job->context, &result->n_iova, result->iova);
+        (void)container_iova_ranges(job->context, &result->n_iova, result->iova);
         return 0;
 }
 

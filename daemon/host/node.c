@@ -6,10 +6,16 @@
 
 #include "daemon/host/node.h"
 
-bool node_is(int fd, const char *path)
+int node_errno(int error)
+{
+        return errno_is_trouble(error) ? -error : -EBADF;
+}
+
+int node_check(int fd, const char *path)
 {
         struct stat file, node;
 
-        return fstat(fd, &file) >= 0 && lstat(path, &node) >= 0 && S_ISCHR(file.st_mode) &&
-               S_ISCHR(node.st_mode) && file.st_rdev == node.st_rdev;
+        if (fstat(fd, &file) < 0 || lstat(path, &node) < 0)
+                return node_errno(errno);
+        return S_ISCHR(file.st_mode) && S_ISCHR(node.st_mode) && file.st_rdev == node.st_rdev ? 0 : -EBADF;
 }

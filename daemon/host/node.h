@@ -5,5 +5,9 @@
 
 #include "policy/util.h"
 
-/* Whether the file is an open of that very character device, by its numbers. Thread-safe. */
-bool node_is(int fd, const char *path);
+/* Whether the file is an open of that very character device, by its numbers: 0, -EBADF where it is not, or -errno where that
+ * is not known (errno_is_trouble()). Thread-safe. */
+int node_check(int fd, const char *path);
+
+/* What a failed ioctl says of such a file: -EBADF, or -errno where it says nothing. */
+int node_errno(int error);

@@ -134,12 +134,13 @@ static void end(Core *core, Lease *lease)
 static Lease *restart(Core *core, const Lease *lease)
 {
         char id[LEASE_ID_MAX] = "";
-        unsigned n = 0;
+        unsigned n = 0, kept;
         int r = 0;
 
         if (lease)
                 memcpy(id, lease->id, sizeof(id));
         core_restart_empty(core);
+        kept = core->n_kept;
         for (StoredLease *stored = core->leases, *next; stored && r == 0; stored = next) {
                 LeaseRecord record = stored->record;
 
@@ -152,7 +153,9 @@ static Lease *restart(Core *core, const Lease *lease)
                 assert_true(tenant->in_policy || tenant->leases);
         if (r < 0) {
                 assert_int_equal(r, -ENOMEM);
+                assert_int_equal(core->n_kept, kept); /* for the next one */
                 core_restart(core);
+                assert_true(!lease || !broker_lease(core->broker, id)->container->lost);
         }
         core_check(core);
         return broker_lease(core->broker, id);
@@ -229,7 +232,7 @@ static void play(Core *core, FakeProcess *vmm, FakeProcess *other)
         (void)update(core, D1, 1, "igb");
         (void)update(core, D2, 2, "igb");
         (void)update(core, D2, 3, "igb"); /* another group */
-        lease = acquire(core, &(Ask){ vmm, { D1, D2 }, .memlock = MIB });
+        lease = acquire(core, &(Ask){ vmm, { D1, D2 }, .memlock = MIB, .container = "pair" });
         (void)acquire(core, &(Ask){ vmm, { D1 } });
         wait_a_while(core);
         second = acquire(core, &(Ask){ vmm, { "pool:all" } });

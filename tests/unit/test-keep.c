@@ -228,6 +228,40 @@ static void test_not_what_it_says(void **state)
         end_all(core);
 }
 
+/* Nobody knows what the files are: the start fails, forgets none of them, and the next one has them all. */
+static void test_not_known(void **state)
+{
+        static const int errors[] = { EIO, ENOMEM, EMFILE, ENOSPC, EINTR, EAGAIN };
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE);
+        LeaseRecord record;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        for (unsigned backend = 0; backend < 2; backend++) {
+                (void)GRANT(core, vmm, { D1 }, .container = "vm",
+                            .backend = backend ? POLICY_BACKEND_GROUP : POLICY_BACKEND_IOMMUFD);
+                for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                        for (unsigned nth = 1; nth <= 1 + backend; nth++) {
+                                size_t kept = core->n_kept;
+
+                                core_restart_empty(core);
+                                record = core->leases->record;
+                                core->fake->check_error = errors[i];
+                                core->fake->check_after = nth;
+                                assert_int_equal(broker_restore_lease(core->broker, &record), -errors[i]);
+                                core->fake->check_error = core->fake->check_after = 0;
+                                assert_int_equal(core->n_kept, kept);
+                                assert_int_equal(core->broker->n_leases, 0);
+                                core_restart(core);
+                                assert_int_equal(core->n_kept, kept);
+                                assert_int_equal(lease_of(core, D1)->state, LEASE_ACTIVE);
+                                assert_false(lease_of(core, D1)->container->lost);
+                        }
+                assert_int_equal(core->events[EVENT_TROUBLE], 0);
+                end_all(core);
+        }
+}
+
 /* The process's own pidfd is the surest word on its end, whatever has its number now. */
 static void test_number_used_again(void **state)
 {
@@ -278,9 +312,16 @@ static void test_upgrade(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(join_after_restart), TEST(groups_after_restart), TEST(private),
-                TEST(process_ended),      TEST(one_reclaims),         TEST(nothing_kept),
-                TEST(not_what_it_says),   TEST(number_used_again),    TEST(upgrade),
+                TEST(join_after_restart),
+                TEST(groups_after_restart),
+                TEST(private),
+                TEST(process_ended),
+                TEST(one_reclaims),
+                TEST(nothing_kept),
+                TEST(not_what_it_says),
+                TEST(not_known),
+                TEST(number_used_again),
+                TEST(upgrade),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

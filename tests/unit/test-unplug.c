@@ -163,6 +163,29 @@ static void test_one_of_two(void **state)
         }
 }
 
+/* Its fds are being opened anew as another driver takes it: its reclaim is the next worker, not a second one. */
+static void test_while_reissued(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Lease *lease = GRANT(core, blue, { D1, D2 });
+        Answer answer = {};
+
+        assert_int_equal(core_reissue(core, lease, &answer), 0);
+        (void)core_device(core, D1, 1, "igb");
+        core_check(core);
+        assert_int_equal(lease->n_devices, 1);
+        assert_state(broker_device(core->broker, D1), DEVICE_RECLAIMING);
+        assert_int_equal(fake_host_n_jobs_of(core->fake, D1), 1);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_calls, 1);
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        assert_state(broker_device(core->broker, D1), DEVICE_HOST);
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+}
+
 /* At the deadline all of the process is killed, so all of its devices are lost. */
 static void test_deaf_with_two(void **state)
 {
@@ -492,7 +515,7 @@ int main(void)
                 TEST(waiters),     TEST(asked_before),       TEST(both_go),
                 TEST(own_workers), TEST(told_late),          TEST(while_opening),
                 TEST(restart),     TEST(gone_while_opening), TEST(no_timer),
-                TEST(no_record),
+                TEST(no_record),   TEST(while_reissued),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
