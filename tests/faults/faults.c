@@ -6,6 +6,7 @@
  * (tests/lab/scenarios/faults). Prints the table: operation, whose call, which, errno, what became of it how often. The last
  * line is a sum; the exit status 1 where one case did not end well, each of which is told in a line of its own.
  *
+ *   --each N       of the calls of one kind only N for each errno, spread over them, and other ones for another errno
  *   --sample N     one case of N, spread over operations, calls and errnos (default: all)
  *   --from K       beginning with the K-th
  *   --seconds S    no new case of an operation after so many seconds of it
@@ -44,7 +45,7 @@ typedef struct Run {
         Row rows[ROWS_MAX];
         size_t n_rows;
         unsigned n_cases, n_bad, n_missed;
-        unsigned sample, from, seconds;
+        unsigned each, sample, from, seconds;
         const char *only, *call, *host;
         char socket[128],
                 exits[128]; /* of exits a line for each end of the daemon: exited|killed|dumped STATUS */
@@ -396,11 +397,24 @@ static unsigned stride(const Run *run, unsigned n)
         return step;
 }
 
+/* How many calls of a kind are to fail, and which is the one after `before` of them. */
+static unsigned n_tried(const Run *run, const Call *call)
+{
+        return run->each == 0 || run->each > call->n ? call->n : run->each;
+}
+
+static unsigned which_call(const Run *run, const Call *call, unsigned before, size_t e)
+{
+        unsigned n = n_tried(run, call);
+
+        return 1 + (before * call->n + (unsigned)e * call->n / (unsigned)ELEMENTSOF(errors)) / n % call->n;
+}
+
 static void run_operation(Run *run, const Operation *operation)
 {
         static Call calls[CALLS_MAX];
         uint64_t began, usual = 0;
-        unsigned n_calls = 0, n_all, n_before = run->n_cases;
+        unsigned n_calls = 0, n_all = 0, n_before = run->n_cases;
         char which[256], state[32];
         const Call *seen;
         size_t n;
@@ -445,19 +459,21 @@ static void run_operation(Run *run, const Operation *operation)
                              calls[i].what, calls[i].n);
         (void)fflush(stdout);
         began = now_usec();
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 n_calls += calls[i].n;
-        n_all = n_calls * (unsigned)ELEMENTSOF(errors);
+                n_all += n_tried(run, calls + i) * (unsigned)ELEMENTSOF(errors);
+        }
         /* Some of them are spread over all, so that those for which there is time are. */
         for (unsigned i = 0, at = run->from; i < n_all / run->sample; i++, at += stride(run, n_all)) {
-                unsigned k = at % n_all, nth;
+                unsigned k = at % n_all, before;
+                size_t e = k % ELEMENTSOF(errors);
                 const Call *call = calls;
 
-                for (nth = k / ELEMENTSOF(errors); nth >= call->n; call++)
-                        nth -= call->n;
+                for (before = k / ELEMENTSOF(errors); before >= n_tried(run, call); call++)
+                        before -= n_tried(run, call);
                 if ((!run->call || streq(run->call, call->name)) &&
                     (run->seconds == 0 || now_usec() - began < run->seconds * USEC_PER_SEC))
-                        one_case(run, operation, call, nth + 1, k % ELEMENTSOF(errors));
+                        one_case(run, operation, call, which_call(run, call, before, e), e);
         }
         (void)printf("# %s: %u calls of %zu kinds, %u cases, %llu s\n", operation->name, n_calls, n,
                      run->n_cases - n_before, (unsigned long long)(now_usec() - began) / USEC_PER_SEC);
@@ -529,13 +545,12 @@ static void print_table(const Run *run)
 
 int main(int argc, char *argv[])
 {
-        static const struct option options[] = { { "sample", required_argument, NULL, 'n' },
-                                                 { "from", required_argument, NULL, 'k' },
-                                                 { "seconds", required_argument, NULL, 's' },
-                                                 { "operation", required_argument, NULL, 'o' },
-                                                 { "call", required_argument, NULL, 'c' },
-                                                 { "host", required_argument, NULL, 'h' },
-                                                 {} };
+        static const struct option options[] = {
+                { "each", required_argument, NULL, 'e' },      { "sample", required_argument, NULL, 'n' },
+                { "from", required_argument, NULL, 'k' },      { "seconds", required_argument, NULL, 's' },
+                { "operation", required_argument, NULL, 'o' }, { "call", required_argument, NULL, 'c' },
+                { "host", required_argument, NULL, 'h' },      {}
+        };
         static Run run = { .sample = 1 };
         struct rlimit limit = { 1 << 20, 1 << 20 };
         Stage *s = &run.stage;
@@ -544,6 +559,7 @@ int main(int argc, char *argv[])
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 switch (c) {
+                case 'e': run.each = (unsigned)strtoul(optarg, NULL, 10); break;
                 case 'n': run.sample = (unsigned)strtoul(optarg, NULL, 10); break;
                 case 'k': run.from = (unsigned)strtoul(optarg, NULL, 10); break;
                 case 's': run.seconds = (unsigned)strtoul(optarg, NULL, 10); break;
