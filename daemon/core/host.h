@@ -190,8 +190,9 @@ typedef struct JobDeviceResult {
         char driver_before[DRIVER_NAME_MAX]; /* OPEN: "" = none */
         char override_before[DRIVER_NAME_MAX];
         char driver_now[DRIVER_NAME_MAX];
+        char override_now[DRIVER_NAME_MAX]; /* where a driver of the host has it now, else "" */
         bool driver_before_is_vfio, driver_is_vfio;
-        bool driver_known; /* the four above were read */
+        bool driver_known; /* the five above were read */
         ResetOutcome reset;
         int reset_errno;
         bool removed;          /* it is no more */

@@ -65,6 +65,9 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
                 }
                 (void)snprintf(device->info.driver, sizeof(device->info.driver), "%s", result->driver_now);
                 device->info.driver_is_vfio = result->driver_is_vfio;
+                /* The event of a driver that is put back is sent before the override is. */
+                (void)snprintf(device->info.driver_override, sizeof(device->info.driver_override), "%s",
+                               result->override_now);
         }
         if (result->reset == RESET_DONE || result->reset == RESET_FAILED) {
                 device->last_reset_usec = broker->host->ops->now(broker->host);

@@ -44,6 +44,10 @@ int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
         if (before)
                 return r < 0 ? job_fail(row, STEP_BIND_DRIVER, r) : 0;
         row->driver_known = r >= 0;
+        row->override_now[0] = 0;
+        /* Of no VFIO device: the attribute waits for whoever takes its driver away, who may wait for this process. */
+        if (r >= 0 && row->driver_now[0] && !row->driver_is_vfio)
+                (void)driver_read_override(device->bus, job_device_name(device), row->override_now);
         return r;
 }
 
@@ -172,9 +176,11 @@ static void run_rebind(const Job *job, JobResult *result)
         }
         usage_claim_done(&claim);
         if (job_read_driver(device, row, false) >= 0 && r >= 0 && job->kind == JOB_BIND &&
-            !row->driver_is_vfio)
+            !row->driver_is_vfio) {
                 /* The host's own driver: no override may keep it there. */
                 (void)driver_restore(device->bus, job_device_name(device), device->driver, "", row->text);
+                (void)job_read_driver(device, row, false);
+        }
 }
 
 /* What cannot be done with a device that went meanwhile is no fault of it. Its event may come later than this. */

@@ -316,6 +316,31 @@ static void test_no_timers(void **state)
         core_check_idle(core);
 }
 
+/* The event of the driver that is put back comes while its worker has the override set that binds it: the next lease's record
+ * says what there is in the end, since a crash puts back what it says. */
+static void test_override_in_between(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_RED);
+        DeviceInfo info;
+        Answer answer = {};
+
+        (void)core_device(core, D1, 1, "igb");
+        broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
+        info = fake_host_device_info(core->fake, D1, 1, "igb");
+        strcpy(info.driver_override, "igb");
+        assert_int_equal(broker_device_update(core->broker, &info), 0);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_int_equal(core_ask(core, &(Ask){ vmm, { D1 } }, &answer), 0);
+        assert_string_equal(core->leases->record.devices[0].prior_driver, "igb");
+        assert_string_equal(core->leases->record.devices[0].prior_override, "");
+        core_restart(core);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_string_equal(fake_host_device(core->fake, D1)->driver_override, "");
+}
+
 /* The driver before comes back where policy says so, none where there was none, and with it the override that an operator
  * had set, even one that the inventory had not heard of; over a restart too. Nothing is remembered then. */
 static void test_restore_driver(void **state)
@@ -572,11 +597,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(killed_at_once),    TEST(proven_and_reset),   TEST(still_open),    TEST(one_by_one),
-                TEST(quarantine),        TEST(worker_dies),        TEST(cannot_start),  TEST(no_timers),
-                TEST(set_going),         TEST(restore_driver),     TEST(restore_fails), TEST(keep_driver),
-                TEST(no_reset),          TEST(on_host_driver),     TEST(slow),          TEST(slow_again),
-                TEST(group_until_empty), TEST(jobs_of_one_tenant),
+                TEST(killed_at_once),      TEST(proven_and_reset),
+                TEST(still_open),          TEST(one_by_one),
+                TEST(quarantine),          TEST(worker_dies),
+                TEST(cannot_start),        TEST(no_timers),
+                TEST(set_going),           TEST(restore_driver),
+                TEST(override_in_between), TEST(restore_fails),
+                TEST(keep_driver),         TEST(no_reset),
+                TEST(on_host_driver),      TEST(slow),
+                TEST(slow_again),          TEST(group_until_empty),
+                TEST(jobs_of_one_tenant),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
