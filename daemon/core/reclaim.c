@@ -280,7 +280,8 @@ static void reclaim_slow(void *userdata, uint64_t age_usec)
         }
 }
 
-/* A device that a lease has just lost may still be opened for that lease. */
+/* A device that a lease has just lost may still be opened for that lease. One that is gone stays gone until then, for what comes
+ * back would be opened. */
 static bool is_reissued(const Lease *lease)
 {
         for (const Lease *other = lease->tenant->leases; other; other = other->next)
@@ -288,6 +289,14 @@ static bool is_reissued(const Lease *lease)
                         if (!lease->settled[i] && lease_reissues(other, lease->devices[i]))
                                 return true;
         return false;
+}
+
+/* Its turn comes with the end of another of the tenant's jobs. */
+static void await_job(Lease *lease)
+{
+        if (lease->record_stale)
+                (void)lease_put_record(lease);
+        strand(lease, 0);
 }
 
 void lease_reclaim(Lease *lease)
@@ -301,11 +310,15 @@ void lease_reclaim(Lease *lease)
 
         if (broker->restoring || old_job_has(lease))
                 return;
-        lease->opened = NULL;
-        job_init(&job, JOB_RECLAIM);
         if (lease->stranded > 0)
                 broker->n_stranded--;
         lease->stranded = 0;
+        if (is_reissued(lease)) {
+                await_job(lease);
+                return;
+        }
+        lease->opened = NULL;
+        job_init(&job, JOB_RECLAIM);
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
 
@@ -322,11 +335,8 @@ void lease_reclaim(Lease *lease)
                         job.devices[job.n_devices].fd = opened->devices[i].fd;
                 job.n_devices++;
         }
-        /* Its turn comes with the end of another of the tenant's jobs. */
-        if (job.n_devices > 0 && (tenant_is_busy(lease->tenant) || is_reissued(lease))) {
-                if (lease->record_stale)
-                        (void)lease_put_record(lease);
-                strand(lease, 0);
+        if (job.n_devices > 0 && tenant_is_busy(lease->tenant)) {
+                await_job(lease);
                 return;
         }
         /* A copy that the service manager has is one that keeps the device from being free. */

@@ -181,6 +181,19 @@ static void test_while_reissued(void **state)
         assert_int_equal(answer.n_calls, 1);
         assert_int_equal(lease->state, LEASE_ACTIVE);
         assert_state(broker_device(core->broker, D1), DEVICE_HOST);
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        (void)fake_host_run(core->fake);
+        lease = GRANT(core, blue, { D1, D2 });
+        answer = (Answer){};
+        assert_int_equal(core_reissue(core, lease, &answer), 0);
+        broker_device_remove(core->broker, D1);
+        assert_int_equal(lease->n_devices, 1);
+        assert_state(comes_back(core), DEVICE_GONE);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_calls, 1);
+        assert_state(broker_device(core->broker, D1), DEVICE_AVAILABLE);
         broker_lease_end(core->broker, lease, END_RELEASED);
         (void)fake_host_run(core->fake);
         core_check_idle(core);
