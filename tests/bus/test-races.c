@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "tests/bus/fixture.h"
+#include "tests/fixtures/random.h"
 
 #define N_DEVICES 16U
 #define JOB_USEC  "400" /* of each job, so that there is a middle to hit */
@@ -60,18 +61,9 @@ typedef struct Racer {
         unsigned n;
 } Racer;
 
-static uint64_t next_random(Racer *racer)
-{
-        uint64_t z = racer->random += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return z ^ (z >> 31);
-}
-
 static uint64_t up_to(Racer *racer, uint64_t bound)
 {
-        return next_random(racer) % (bound + 1);
+        return random_next(&racer->random) % (bound + 1);
 }
 
 static uint64_t now_usec(void)
@@ -489,18 +481,12 @@ static void assert_as_before(Fixture *f, unsigned fds)
         }
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-        const char *value = getenv(name);
-
-        return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
 /* Proves: 10^5 of these (RACES_COUNT) leave nothing behind, and every phase was hit. */
 static void test_races(void **state)
 {
         Fixture *f = *state;
-        Plan plan = { (unsigned)from_environment("RACES_COUNT", 2000), from_environment("RACES_SEED", 1) };
+        Plan plan = { (unsigned)number_from_environment("RACES_COUNT", 2000),
+                      number_from_environment("RACES_SEED", 1) };
         unsigned cuts[_CUT_MAX], n_leases, n_granted, n_measured, fds;
         char word[64];
         Peer peer;

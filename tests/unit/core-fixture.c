@@ -547,8 +547,14 @@ void core_restart(Core *core)
 
 void core_read_records(Core *core)
 {
+        assert_int_equal(core_try_records(core), 0);
+}
+
+int core_try_records(Core *core)
+{
         StoredLease *lease, *next_lease;
         StoredDevice *device, *next_device;
+        int r;
 
         core_leave_all(core);
         broker_restore_begin(core->broker);
@@ -558,10 +564,13 @@ void core_read_records(Core *core)
         HASH_ITER(hh, core->leases, lease, next_lease) {
                 LeaseRecord record = lease->record; /* it is put again, or dropped, on the way */
 
-                assert_int_equal(broker_restore_lease(core->broker, &record), 0);
+                r = broker_restore_lease(core->broker, &record);
+                if (r < 0)
+                        return r;
         }
         core_forget_left(core);
         broker_restore_end(core->broker);
+        return 0;
 }
 
 Device *core_device(Core *core, const char *id, int group, const char *driver)

@@ -157,6 +157,8 @@ void core_admin_done(void *userdata, int error, const Refusal *refusal); /* with
 void core_restart(Core *core);
 void core_restart_empty(Core *core); /* up to the point where the records are read */
 void core_read_records(Core *core);  /* the rest */
+int core_try_records(
+        Core *core); /* which fails where the start does; the next one is to be another broker */
 
 const LeaseRecord *core_lease_record(Core *core, const char *id);
 const DeviceRecord *core_device_record(Core *core, const char *id);

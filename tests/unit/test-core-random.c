@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The core in a hundred thousand random steps: leases of several devices, tenants, lifetimes, containers and backends come,
- * grow, shrink and go; processes end, connections close, jobs fail at each step or hang, devices are removed and come back,
- * policies are swapped, the broker is restarted, time passes. After each step the whole broker is held against
+ * grow, shrink, are asked back and go; processes end, connections close, some wait in line, jobs fail at each step or hang, devices
+ * are removed and come back, policies are swapped, the broker is restarted, at times in vain, time passes. After each step the whole broker is held against
  * core_check(), and against an oracle that knows only what was asked for and what came back: whose files are open, what
  * each process was promised, what was shown to be free. At the end all is put right, and nothing may be left.
  *
  * The seed is printed; CORE_RANDOM_SEED sets it, CORE_RANDOM_STEPS the number of steps. */
 
+#include "daemon/core/revoke.h"
+#include "daemon/core/wait.h"
+#include "tests/fixtures/random.h"
 #include "tests/unit/core-fixture.h"
 
 #include <utlist.h>
@@ -19,15 +22,15 @@
 #define BASE        (8 * MIB)
 
 /* Tenants "blue" and "red", as three policies have them. The slack tells under which one a lease was granted. */
-#define BLUE(more) "[tenant blue]\nmatch-user = 2001, 2003\ndevices = any\n" more
-#define RED(more)  "[tenant red]\nmatch-user = 2002-2003\ndevices = any\non-release = restore\n" more
+#define MORE       "share-containers = yes\nmemlock-slack = "
+#define BLUE(more) "[tenant blue]\nmatch-user = 2001, 2003\ndevices = any\n" MORE more
+#define RED(more)  "[tenant red]\nmatch-user = 2002-2003\ndevices = any\non-release = restore\n" MORE more
 static const char *const policies[] = {
-        "[broker]\nmemlock-max = 8G\n" BLUE("memlock-slack = 1M\nshare-containers = yes\n") RED(
-                "memlock-slack = 2M\nshare-containers = yes\n") "[container one]\ntenant = blue\n[container "
-                                                                "two]\ntenant = red\nbackend = group\n",
-        "[broker]\nmemlock-max = 200M\n" BLUE("memlock-slack = 3M\ndevices-max = 4\non-release = restore\n")
-                RED("memlock-slack = 0\nreset = best-effort\nleases-max = 3\nshare-containers = yes\n"),
-        "[broker]\nmemlock-max = 8G\n" BLUE("memlock-slack = 1M\nreset = none\nshare-containers = yes\n"),
+        "[broker]\nmemlock-max = 8G\n" BLUE("1M\n") RED(
+                "2M\n") "[container one]\ntenant = blue\n[container two]\ntenant = red\nbackend = group\n",
+        "[broker]\nmemlock-max = 200M\n" BLUE("3M\ndevices-max = 4\non-release = restore\n")
+                RED("0\nreset = best-effort\nleases-max = 3\n"),
+        "[broker]\nmemlock-max = 8G\n" BLUE("1M\nreset = none\nlinger = 1s\n"),
 };
 
 /* What is known of a device without asking the broker. */
@@ -50,6 +53,7 @@ typedef struct Grant {
         uint64_t owner, memlock;
         uint64_t slack;
         bool active;   /* the fds went out */
+        bool asked;    /* it was asked for its devices */
         bool released; /* somebody asked for its end */
         struct Grant *next, *prev;
 } Grant;
@@ -65,7 +69,6 @@ typedef struct Call {
 
 static struct {
         Core *core;
-        uint64_t random;
         Model devices[N_DEVICES];
         FakeProcess *processes[N_PROCESSES];
         bool owner_closed[N_OWNERS + 1];
@@ -73,21 +76,8 @@ static struct {
         Grant *grants;
         Call *calls;
         unsigned n_granted, n_added, n_removed, n_reissued, n_refused, n_failed, n_ended[_END_MAX],
-                n_restarts;
+                n_restarts, n_failed_starts, n_revoked, n_waiting, n_woken;
 } at;
-
-static unsigned pick(unsigned n)
-{
-        at.random ^= at.random >> 12;
-        at.random ^= at.random << 25;
-        at.random ^= at.random >> 27;
-        return (unsigned)((at.random * UINT64_C(2685821657736338717)) >> 33) % n;
-}
-
-static bool one_in(unsigned n)
-{
-        return pick(n) == 0;
-}
 
 static Model *model(const char *id)
 {
@@ -188,8 +178,8 @@ static void lease_ended(void *userdata, Lease *lease, EndReason reason)
         if (!grant)
                 return; /* an addition that failed, or one that ended before a restart */
         switch (reason) {
-        case END_RELEASED:
-        case END_REVOKED: assert_true(grant->released); break;
+        case END_RELEASED: assert_true(grant->released); break;
+        case END_REVOKED: assert_true(grant->released || grant->asked); break;
         case END_PROCESS_EXITED: assert_true(!grant->process || !grant->process->alive); break;
         case END_CONNECTION_CLOSED: assert_true(at.owner_closed[grant->owner]); break;
         case END_DEVICE_REMOVED: {
@@ -230,6 +220,7 @@ static void check(void)
         Core *core = at.core;
 
         core_check(core);
+        assert_int_equal(broker_n_waiters(core->broker), at.n_waiting);
 
         /* Each device in at most one lease, and at work for whom it says. */
         for (size_t i = 0; i < N_DEVICES; i++) {
@@ -305,7 +296,7 @@ static void new_process(size_t i)
 /* One ends, or the number of one that did is used again. */
 static void step_process(void)
 {
-        size_t i = pick(N_PROCESSES);
+        size_t i = below(N_PROCESSES);
         FakeProcess *process = at.processes[i];
         Grant *grant;
 
@@ -326,7 +317,7 @@ static FakeProcess *any_process(void)
         FakeProcess *process = NULL;
 
         for (int i = 0; i < 4 && (!process || !process->alive); i++)
-                process = at.processes[pick(N_PROCESSES)];
+                process = at.processes[below(N_PROCESSES)];
         return process;
 }
 
@@ -337,7 +328,7 @@ static Lease *any_lease(void)
 
         if (n == 0)
                 return NULL;
-        for (unsigned i = pick(n); i > 0; i--)
+        for (unsigned i = below(n); i > 0; i--)
                 lease = lease->hh.next;
         return lease;
 }
@@ -363,13 +354,13 @@ static void drop_call(Call *call)
 
 static size_t pick_devices(const char **ret)
 {
-        size_t n = one_in(3) ? 1 + pick(4) : 1;
+        size_t n = one_in(3) ? 1 + below(4) : 1;
 
         for (size_t i = 0; i < n; i++)
                 for (int k = 0; k < 4; k++) {
                         const Device *device;
 
-                        ret[i] = at.devices[pick(N_DEVICES)].id;
+                        ret[i] = at.devices[below(N_DEVICES)].id;
                         device = broker_device(at.core->broker, ret[i]);
                         if (device && !device->lease && device->state != DEVICE_QUARANTINED)
                                 break; /* else it may be tried all the same, in the end */
@@ -381,6 +372,7 @@ static void step_acquire(Lease *target)
 {
         static const char *const tenants[] = { NULL, "blue", "red" };
         static const char *const containers[] = { NULL, NULL, NULL, "one", "two" };
+        static const unsigned backends[] = { 0, 0, POLICY_BACKEND_GROUP, POLICY_BACKEND_IOMMUFD };
         FakeProcess *process = any_process();
         bool sane = !one_in(10), both = process->facts.uid == UID_BOTH;
         const char *ids[4];
@@ -392,15 +384,12 @@ static void step_acquire(Lease *target)
                 .target_pidfd = -EBADF,
                 .devices = ids,
                 .n_devices = pick_devices(ids),
-                .tenant = tenants[!sane  ? pick(3)
-                                  : both ? 1 + pick(2)
-                                         : 0],
-                .backend = one_in(2)   ? 0
-                           : one_in(2) ? POLICY_BACKEND_GROUP
-                                       : POLICY_BACKEND_IOMMUFD,
-                .memlock = pick(100) * MIB,
-                .owner = 1 + pick(N_OWNERS),
-                .container = containers[pick(5)],
+                .tenant = tenants[sane ? both * (1 + below(2)) : below(3)],
+                .backend = backends[below(4)],
+                .memlock = below(100) * MIB,
+                .owner = 1 + below(N_OWNERS),
+                .container = containers[below(5)],
+                .lifetime = one_in(3) ? LIFETIME_CONNECTION : LIFETIME_PROCESS,
                 .target = target,
         };
         Call *call = new_call(target, false);
@@ -409,9 +398,8 @@ static void step_acquire(Lease *target)
         Grant *grant;
         int r;
 
-        request.lifetime = request.admin && one_in(2) ? LIFETIME_EXPLICIT
-                           : one_in(3)                ? LIFETIME_CONNECTION
-                                                      : LIFETIME_PROCESS;
+        if (request.admin && one_in(2))
+                request.lifetime = LIFETIME_EXPLICIT;
         if (target)
                 r = broker_lease_add(at.core->broker, &request, call_done, call, &refusal);
         else
@@ -482,9 +470,49 @@ static void step_end(void)
         broker_lease_end(at.core->broker, lease, one_in(2) ? END_RELEASED : END_REVOKED);
 }
 
+/* Unless it is given back in time its process is killed. */
+static void step_revoke(void)
+{
+        Lease *lease = any_lease();
+        Refusal refusal;
+        int r;
+
+        if (!lease || !lease_is_held(lease))
+                return;
+        r = broker_lease_revoke(at.core->broker, lease, NULL, below(3) * USEC_PER_SEC, "maintenance",
+                                &refusal);
+        assert_true(r >= 0 || r == -ENOMEM);
+        if (r != 0)
+                return;
+        at.n_revoked++;
+        if (grant_of(lease->id))
+                grant_of(lease->id)->asked = true;
+}
+
+/* Who is woken asks for something, or waits on. */
+static bool woken(_unused_ void *userdata, WaitWake wake)
+{
+        if (wake == WAIT_RETRY || wake == WAIT_ANEW) {
+                at.n_woken++;
+                if (one_in(2))
+                        return true;
+                step_acquire(NULL);
+        }
+        at.n_waiting--;
+        return false;
+}
+
+static void step_wait(void)
+{
+        Refusal refusal;
+
+        at.n_waiting += broker_wait(at.core->broker, 1 + below(N_OWNERS), below(3000) * USEC_PER_MSEC, woken,
+                                    NULL, &refusal) == 0;
+}
+
 static void step_owner_gone(void)
 {
-        uint64_t owner = 1 + pick(N_OWNERS);
+        uint64_t owner = 1 + below(N_OWNERS);
 
         at.owner_closed[owner] = true;
         broker_owner_gone(at.core->broker, owner);
@@ -527,11 +555,11 @@ static void step_let_go(Model *m, const Device *device)
 static void step_device(void)
 {
         static const char *const drivers[] = { "igb", "vfio-pci", "vfio-pci", "" };
-        Model *m = at.devices + pick(N_DEVICES);
+        Model *m = at.devices + below(N_DEVICES);
         const Device *device = broker_device(at.core->broker, m->id);
 
         if (!m->present) {
-                (void)core_device(at.core, m->id, m->group, drivers[pick(4)]);
+                (void)core_device(at.core, m->id, m->group, drivers[below(4)]);
                 m->present = true;
         } else if (one_in(3)) {
                 /* The kernel waits for the last file before it says so. */
@@ -541,21 +569,21 @@ static void step_device(void)
         } else if (device && device->lease && lease_is_held(device->lease))
                 step_let_go(m, device);
         else if (!m->open && device && !device->lease && !device->admin_job)
-                (void)core_device(at.core, m->id, m->group, drivers[pick(4)]);
+                (void)core_device(at.core, m->id, m->group, drivers[below(4)]);
 }
 
 static void step_fault(void)
 {
         static const int errors[9] = { EIO, ENODEV };
-        Model *m = at.devices + pick(N_DEVICES);
+        Model *m = at.devices + below(N_DEVICES);
 
-        m->fake->bind_error = errors[pick(9)];
-        m->fake->open_error = errors[pick(9)];
-        m->fake->join_error = errors[pick(9)];
-        m->fake->restore_error = errors[pick(9)];
+        m->fake->bind_error = errors[below(9)];
+        m->fake->open_error = errors[below(9)];
+        m->fake->join_error = errors[below(9)];
+        m->fake->restore_error = errors[below(9)];
         m->fake->reset = (ResetOutcome[]){ RESET_NOT_TRIED, RESET_NOT_TRIED, RESET_UNSUPPORTED,
-                                           RESET_FAILED }[pick(4)];
-        m->prove_error = (int[]){ 0, 0, 0, EIO, EPERM, EBUSY }[pick(6)];
+                                           RESET_FAILED }[below(4)];
+        m->prove_error = (int[]){ 0, 0, 0, EIO, EPERM, EBUSY }[below(6)];
         m->fake->hang = one_in(4);
         set_proof(m);
         at.core->fake->job_start_error = one_in(20) ? EAGAIN : 0;
@@ -586,9 +614,9 @@ static void admin_done(void *userdata, int error, const Refusal *refusal)
 
 static void step_admin(void)
 {
-        const char *id = at.devices[pick(N_DEVICES)].id;
+        const char *id = at.devices[below(N_DEVICES)].id;
         Refusal refusal = {};
-        int r, what = (int)pick(4);
+        int r, what = (int)below(4);
 
         if (what == 3)
                 for (const Device *device = at.core->broker->devices; device; device = device->hh.next)
@@ -608,6 +636,8 @@ static void step_admin(void)
 
 static void step_restart(void)
 {
+        int r;
+
         at.core->fail[OP_PROCESS_WATCH] = at.core->fail[OP_MEMLOCK_GET] = at.core->fail[OP_TIMER_START] = 0;
         while (at.calls)
                 drop_call(at.calls); /* nobody hears */
@@ -617,15 +647,23 @@ static void step_restart(void)
                 grant->owner = 0;
                 at.owner_closed[0] = false;
         }
-        core_restart_empty(at.core);
-        assert_int_equal(broker_observe(at.core->broker, &observer, NULL), 0);
-        core_read_records(at.core);
+        at.n_waiting = 0;
+        do {
+                core_restart_empty(at.core);
+                assert_int_equal(broker_observe(at.core->broker, &observer, NULL), 0);
+                at.core->fake->check_error = one_in(3) ? EIO : 0;
+                at.core->fake->check_after = 1 + below(3);
+                r = core_try_records(at.core);
+                assert_true(r == 0 || r == -EIO);
+                at.n_failed_starts += r < 0;
+        } while (r < 0);
+        at.core->fake->check_error = 0;
         at.n_restarts++;
 }
 
 static void step(void)
 {
-        unsigned dice = pick(1000);
+        unsigned dice = below(1000);
 
         if (dice < 250)
                 step_acquire(NULL);
@@ -646,12 +684,16 @@ static void step(void)
                 step_device();
         else if (dice < 850)
                 step_fault();
-        else if (dice < 880)
+        else if (dice < 860)
+                step_revoke();
+        else if (dice < 865)
+                step_wait();
+        else if (dice < 890)
                 no_faults();
         else if (dice < 920)
                 step_admin();
         else if (dice < 930)
-                core_set_policy(at.core, policies[pick(ELEMENTSOF(policies))]);
+                core_set_policy(at.core, policies[below(ELEMENTSOF(policies))]);
         else if (dice < 940)
                 fake_host_fail_jobs(at.core->fake, EIO);
         else if (dice < 950)
@@ -659,7 +701,7 @@ static void step(void)
         else if (dice < 955)
                 step_restart();
         else {
-                fake_host_advance(at.core->fake, pick(2000) * USEC_PER_MSEC);
+                fake_host_advance(at.core->fake, below(2000) * USEC_PER_MSEC);
                 check_ends();
         }
 }
@@ -694,6 +736,7 @@ static void wind_up(void)
         check();
         core_check_idle(at.core);
         assert_null(at.calls);
+        assert_int_equal(at.n_waiting, 0);
         for (Device *device = at.core->broker->devices; device; device = device->hh.next)
                 assert_true(device->state == DEVICE_HOST || device->state == DEVICE_AVAILABLE ||
                             device->state == DEVICE_QUARANTINED);
@@ -701,15 +744,10 @@ static void wind_up(void)
 
 static void test_random(void **state)
 {
-        const char *s = getenv("CORE_RANDOM_SEED"), *n = getenv("CORE_RANDOM_STEPS");
-        unsigned long steps = n ? strtoul(n, NULL, 10) : STEPS;
-        uint64_t seed = s ? strtoull(s, NULL, 10) : 0;
+        unsigned long steps = number_from_environment("CORE_RANDOM_STEPS", STEPS);
 
-        if (!s)
-                assert_int_equal(getentropy(&seed, sizeof(seed)), 0);
+        random_state = random_seed("CORE_RANDOM_SEED");
         at.core = *state;
-        at.random = (seed ^ UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9) | 1;
-        print_message("CORE_RANDOM_SEED=%llu\n", (unsigned long long)seed);
         core_set_policy(at.core, policies[0]);
         assert_int_equal(broker_observe(at.core->broker, &observer, NULL), 0);
         for (size_t i = 0; i < N_DEVICES; i++) {
@@ -744,6 +782,7 @@ static void test_random(void **state)
         if (steps >= STEPS) {
                 assert_true(at.n_granted > steps / 100 && at.n_failed > steps / 1000 && at.n_restarts > 10);
                 assert_true(at.n_added > 50 && at.n_removed > 50 && at.n_reissued > 50);
+                assert_true(at.n_revoked > 50 && at.n_woken > 50 && at.n_failed_starts > 10);
                 for (int i = 0; i < _END_MAX; i++)
                         assert_true(at.n_ended[i] > 10);
         }

@@ -9,6 +9,7 @@
  * many requests there are. */
 
 #include "tests/fixtures/policy-text.h"
+#include "tests/fixtures/random.h"
 
 #include "tests/unit/policy-naive.h"
 
@@ -16,27 +17,6 @@
 #define ASKED     20 /* requests to one policy, which takes longer to make */
 #define N_DEVICES 14
 #define N_REQUEST 4
-
-static uint64_t rng; /* splitmix64 */
-
-static uint64_t next(void)
-{
-        uint64_t z = (rng += UINT64_C(0x9e3779b97f4a7c15));
-
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return z ^ (z >> 31);
-}
-
-static unsigned below(unsigned n)
-{
-        return n > 0 ? (unsigned)(next() % n) : 0;
-}
-
-static bool one_in(unsigned n)
-{
-        return below(n) == 0;
-}
 
 #define PICK(array) ((array)[below(ELEMENTSOF(array))])
 
@@ -471,7 +451,7 @@ static void run_case(uint64_t seed)
         int r;
 
         memset(&c, 0, sizeof(c));
-        rng = seed;
+        random_state = seed;
         make_policy(&c);
         make_devices(&c);
 
@@ -491,12 +471,9 @@ static void run_case(uint64_t seed)
 
 static void test_random(_unused_ void **state)
 {
-        const char *s = getenv("DECIDE_RANDOM_SEED"), *n = getenv("DECIDE_RANDOM_COUNT");
-        uint64_t count = n ? strtoull(n, NULL, 10) : COUNT, seed = s ? strtoull(s, NULL, 10) : 0;
+        uint64_t count = number_from_environment("DECIDE_RANDOM_COUNT", COUNT);
+        uint64_t seed = random_seed("DECIDE_RANDOM_SEED");
 
-        if (!s)
-                assert_int_equal(getentropy(&seed, sizeof(seed)), 0);
-        print_message("DECIDE_RANDOM_SEED=%llu\n", (unsigned long long)seed);
         for (uint64_t i = 0; i < count; i += ASKED)
                 run_case(seed + i / ASKED);
 
