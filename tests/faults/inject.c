@@ -215,15 +215,18 @@ static bool same(const Call *a, const Call *b)
 /* The errno that the call is to fail with, 0: it goes on. */
 static int judge(Inject *self, Listener *listener, const struct seccomp_notif *notification)
 {
+        const char *name = name_of(notification->data.nr);
         char path[256];
         Call call, *known = NULL;
 
         if (!self->counting || self->hit)
                 return 0;
         /* To say what a call is of costs several others. */
-        if (self->error && !self->start &&
-            (self->wanted.worker != ((pid_t)notification->pid != listener->pid) ||
-             !streq(self->wanted.name, name_of(notification->data.nr))))
+        if (self->start && !listener->ran) {
+                if (path_argument(name) < 0)
+                        return 0;
+        } else if (self->error && (self->wanted.worker != ((pid_t)notification->pid != listener->pid) ||
+                                   !streq(self->wanted.name, name)))
                 return 0;
         describe(notification, listener->pid, &call, path);
         if (!listener->ran && strncmp(path, "/etc/vfiobroker", 15) == 0)
