@@ -141,8 +141,10 @@ int broker_lease_revoke(Broker *broker, Lease *lease, Device *device, uint64_t g
                 if (r < 0)
                         return r;
         }
+        /* What was asked for before stays asked for, whether this device goes or not. */
+        if (end == END_REVOKED || lease->state != LEASE_REVOKING)
+                lease->revoke_end = end;
         lease->state = LEASE_REVOKING;
-        lease->revoke_end = end;
         (void)snprintf(lease->revoke_reason, sizeof(lease->revoke_reason), "%s", reason);
         mark(lease, device, true);
         (void)lease_put_record(lease);

@@ -618,7 +618,7 @@ static int acquire_done(void *userdata, Lease *lease, const AcquireOutcome *outc
                         (void)snprintf(answer->text, sizeof(answer->text), "%s", outcome->refusal->text);
                 }
         } else {
-                assert_int_equal(lease->state, LEASE_ACTIVE);
+                assert_true(lease_is_held(lease));
                 assert_true(outcome->n_fds > 0 && outcome->n_fds <= 2 * JOB_DEVICES_MAX + 1);
                 answer->lease = lease;
                 answer->n_fds = outcome->n_fds;

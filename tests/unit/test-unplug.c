@@ -199,6 +199,33 @@ static void test_while_reissued(void **state)
         core_check_idle(core);
 }
 
+/* One that came to the lease after that was asked back: it goes, the rest ends by what it was asked for. */
+static void test_added_and_gone(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Lease *lease = GRANT(core, blue, { D2 });
+        Answer answer = {};
+        Refusal refusal;
+
+        assert_int_equal(core_ask(core, &(Ask){ blue, { D1 }, .lease = lease }, &answer), 0);
+        assert_int_equal(
+                broker_lease_revoke(core->broker, lease, NULL, 5 * USEC_PER_SEC, "maintenance", &refusal),
+                0);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(lease->n_devices, 2);
+        begins(core);
+        assert_true(broker_device(core->broker, D1)->asked_back);
+        is_through(core, true);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_int_equal(lease->state, LEASE_REVOKING);
+        fake_host_advance(core->fake, 5 * USEC_PER_SEC);
+        assert_true(blue->killed);
+        assert_int_equal(core->last_end, END_REVOKED);
+        core_check_idle(core);
+}
+
 /* At the deadline all of the process is killed, so all of its devices are lost. */
 static void test_deaf_with_two(void **state)
 {
@@ -528,7 +555,7 @@ int main(void)
                 TEST(waiters),     TEST(asked_before),       TEST(both_go),
                 TEST(own_workers), TEST(told_late),          TEST(while_opening),
                 TEST(restart),     TEST(gone_while_opening), TEST(no_timer),
-                TEST(no_record),   TEST(while_reissued),
+                TEST(no_record),   TEST(while_reissued),     TEST(added_and_gone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
