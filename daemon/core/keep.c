@@ -38,7 +38,7 @@ static void forget(Broker *broker, const char *name)
                 broker->store->fd_forget(broker->store_userdata, name);
 }
 
-/* -ENOENT where there is none of that name. */
+/* -ENOENT where there is none of that name; any other -errno is of one that there is. */
 static int take(Broker *broker, const char *name, int *ret_fd)
 {
         if (!broker->store || !broker->store->fd_take)
@@ -89,8 +89,11 @@ int keep_take_process(Broker *broker, const LeaseRecord *record, int *ret_pidfd,
         bool kept;
         int r;
 
-        kept = record->process_kept_as[0] &&
-               take(broker, process_name(record->process_kept_as, name), &pidfd) >= 0;
+        r = record->process_kept_as[0] ? take(broker, process_name(record->process_kept_as, name), &pidfd)
+                                       : -ENOENT;
+        if (r < 0 && r != -ENOENT)
+                return r;
+        kept = r >= 0;
         if (kept) {
                 r = host->ops->process_is(host, record->pid, pidfd);
                 if (r == 0 || r == -EBADF) {
@@ -165,8 +168,11 @@ static int take_context(Broker *broker, Container *container)
         char name[NAME_MAX_BYTES];
         int r;
 
-        if (container->fd >= 0 || take(broker, context_name(container, name), &fd) < 0)
+        if (container->fd >= 0)
                 return 0;
+        r = take(broker, context_name(container, name), &fd);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         r = host->ops->context_check(host, container->backend, fd, &container->n_iova, container->iova);
         if (r == -EBADF) {
                 container->n_iova = 0;
@@ -188,9 +194,11 @@ static int take_group(Broker *broker, Container *container, int number)
         int r;
 
         if (number < 0 || container_group_fd(container, number) >= 0 ||
-            container->n_groups == CONTAINER_GROUPS_MAX ||
-            take(broker, group_name(container, number, name), &fd) < 0)
+            container->n_groups == CONTAINER_GROUPS_MAX)
                 return 0;
+        r = take(broker, group_name(container, number, name), &fd);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         r = host->ops->group_check(host, number, fd);
         if (r == -EBADF) {
                 refuse_kept(broker, name, -r);

@@ -362,6 +362,8 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
                 (void)restart(run);
                 (void)stage_release_all(s);
                 stage_settle(s, PATIENCE_USEC, state);
+                if (operation->holds)
+                        take(run);
                 (void)unlink(run->exits);
         }
         (void)fflush(stdout);

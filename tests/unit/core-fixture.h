@@ -68,8 +68,10 @@ typedef struct Core {
         } kept[128];       /* with the service manager; it outlives the broker */
         unsigned n_kept;
         bool without_keeper;
-        pid_t dropped_job;  /* of the last job_drop() */
-        bool record_failed; /* a record was not written: store and broker may differ */
+        int take_error;      /* errno with which a kept file cannot be taken */
+        unsigned take_after; /* from the nth on; 0 and 1: all */
+        pid_t dropped_job;   /* of the last job_drop() */
+        bool record_failed;  /* a record was not written: store and broker may differ */
 
         unsigned events[_EVENT_MAX];
         char last_event[_EVENT_MAX][REFUSAL_TEXT_MAX];

@@ -50,10 +50,15 @@ void core_fd_forget(void *userdata, const char *name)
 
 int core_fd_take(void *userdata, const char *name, int *ret_fd)
 {
-        KeptFile *kept = find(userdata, name);
+        Core *core = userdata;
+        KeptFile *kept = find(core, name);
 
         if (!kept)
                 return -ENOENT;
+        if (core->take_after > 1)
+                core->take_after--;
+        else if (core->take_error)
+                return -core->take_error;
         kept->left = false;
         *ret_fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, 3);
         assert_true(*ret_fd >= 0);

@@ -241,15 +241,19 @@ static void test_not_known(void **state)
                 (void)GRANT(core, vmm, { D1 }, .container = "vm",
                             .backend = backend ? POLICY_BACKEND_GROUP : POLICY_BACKEND_IOMMUFD);
                 for (size_t i = 0; i < ELEMENTSOF(errors); i++)
-                        for (unsigned nth = 1; nth <= 1 + backend; nth++) {
+                        for (unsigned nth = 0; nth < 3 + 2 * backend; nth++) {
                                 size_t kept = core->n_kept;
+                                bool check = nth <= backend;
 
                                 core_restart_empty(core);
                                 record = core->leases->record;
-                                core->fake->check_error = errors[i];
-                                core->fake->check_after = nth;
+                                core->fake->check_error = check ? errors[i] : 0;
+                                core->fake->check_after = nth + 1;
+                                core->take_error = check ? 0 : errors[i];
+                                core->take_after = nth - backend;
                                 assert_int_equal(broker_restore_lease(core->broker, &record), -errors[i]);
                                 core->fake->check_error = core->fake->check_after = 0;
+                                core->take_error = core->take_after = 0;
                                 assert_int_equal(core->n_kept, kept);
                                 assert_int_equal(core->broker->n_leases, 0);
                                 core_restart(core);
