@@ -69,7 +69,7 @@ typedef struct Core {
         unsigned n_kept;
         bool without_keeper;
         int take_error;      /* errno with which a kept file cannot be taken */
-        unsigned take_after; /* from the nth on; 0 and 1: all */
+        unsigned take_after; /* the nth; 0: none */
         pid_t dropped_job;   /* of the last job_drop() */
         bool record_failed;  /* a record was not written: store and broker may differ */
 

@@ -55,9 +55,7 @@ int core_fd_take(void *userdata, const char *name, int *ret_fd)
 
         if (!kept)
                 return -ENOENT;
-        if (core->take_after > 1)
-                core->take_after--;
-        else if (core->take_error)
+        if (core->take_after > 0 && --core->take_after == 0)
                 return -core->take_error;
         kept->left = false;
         *ret_fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, 3);

@@ -249,11 +249,10 @@ static void test_not_known(void **state)
                                 record = core->leases->record;
                                 core->fake->check_error = check ? errors[i] : 0;
                                 core->fake->check_after = nth + 1;
-                                core->take_error = check ? 0 : errors[i];
-                                core->take_after = nth - backend;
+                                core->take_error = errors[i];
+                                core->take_after = check ? 0 : nth - backend;
                                 assert_int_equal(broker_restore_lease(core->broker, &record), -errors[i]);
                                 core->fake->check_error = core->fake->check_after = 0;
-                                core->take_error = core->take_after = 0;
                                 assert_int_equal(core->n_kept, kept);
                                 assert_int_equal(core->broker->n_leases, 0);
                                 core_restart(core);
