@@ -25,7 +25,8 @@
 #include "policy/util.h"
 #include "tests/faults/oracle.h"
 
-#define ROWS_MAX 4096
+#define ROWS_MAX   4096
+#define START_USEC (60 * USEC_PER_SEC)
 
 static const struct {
         int error;
@@ -140,10 +141,10 @@ static const char *reload(Run *run)
         return stage_call(&run->stage, ROOT, BROKER ".Manager", "Reload", NULL);
 }
 
-/* The bus starts it where it has just failed. */
+/* The bus starts it where it has just failed, and systemd where it has not answered (TimeoutStartSec=). */
 static bool await_daemon(Run *run)
 {
-        uint64_t end = now_usec() + PATIENCE_USEC;
+        uint64_t end = now_usec() + START_USEC;
 
         while (!streq(stage_call(&run->stage, ROOT, "org.freedesktop.DBus.Peer", "Ping", NULL), "")) {
                 if (now_usec() >= end)
@@ -157,7 +158,7 @@ static const char *restart(Run *run)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         unsigned before = inject_starts(run->stage.inject);
-        uint64_t end = now_usec() + PATIENCE_USEC;
+        uint64_t end = now_usec() + START_USEC;
 
         if (run->host) {
                 if (inject_pid(run->stage.inject) > 0)
@@ -213,6 +214,12 @@ static bool may_restart(const Operation *operation, const Call *call)
                 if (!call->worker && streq(call->name, names[i]))
                         return true;
         return false;
+}
+
+/* libnss_systemd has a loop of its own, which waits for nothing where epoll_ctl() fails in it; systemd ends such a start. */
+static bool may_be_killed(const Operation *operation, const Call *call)
+{
+        return operation->start && streq(call->name, "epoll_ctl");
 }
 
 static void read_exits(const Run *run, char *ret, size_t size)
@@ -339,7 +346,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
                        : not_put_back                       ? "not put back"
                        : state[0] && !streq(state, s->idle) ? state
                                                             : "done");
-        if (wrong[0] == 0 && strstr(exits, "killed"))
+        if (wrong[0] == 0 && strstr(exits, "killed") && !may_be_killed(operation, call))
                 wrong = "the daemon was killed";
         if (wrong[0] == 0 && strstr(exits, "dumped"))
                 wrong = "the daemon crashed";

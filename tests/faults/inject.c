@@ -190,6 +190,10 @@ static void describe(const struct seccomp_notif *notification, pid_t daemon, Cal
                 read_path(pid, args[argument], path);
         if ((argument >= 0 && !path[0]) || (argument < 0 && has_file(ret->name)))
                 read_link(pid, (int)args[0], path);
+        if (streq(ret->name, "epoll_ctl")) {
+                read_link(pid, (int)args[2], path); /* told, but the kind is one */
+                return;
+        }
         if (streq(ret->name, "ioctl")) {
                 size_t n;
                 const SandboxIoctl *ioctls = sandbox_ioctls(&n);
