@@ -45,6 +45,8 @@ int container_set_iommu(int container)
                 if (ioctl(container, VFIO_SET_IOMMU, types[i]) >= 0)
                         return 0;
                 r = -errno;
+                if (errno_is_trouble(r))
+                        return r; /* the next type is not the one that it should be */
         }
         /* Set already: then it answers what only a container with an IOMMU answers. */
         if (r == -EINVAL || r == -EBUSY) {

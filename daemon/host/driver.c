@@ -149,7 +149,11 @@ int driver_has(const char *path)
         (void)snprintf(link, sizeof(link), "%s/driver", path);
         if (lstat(link, &st) == 0)
                 return 1;
-        return lstat(path, &st) == 0 ? 0 : -ENODEV;
+        if (errno_is_trouble(errno))
+                return -errno;
+        if (lstat(path, &st) == 0)
+                return 0;
+        return errno_is_trouble(errno) ? -errno : -ENODEV;
 }
 
 bool driver_device_exists(const char *bus, const char *name)
@@ -158,15 +162,17 @@ bool driver_device_exists(const char *bus, const char *name)
         struct stat st;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
-        return lstat(path, &st) == 0;
+        return lstat(path, &st) == 0 || errno_is_trouble(errno);
 }
 
-void driver_await_release(const char *bus, const char *name, const char *driver)
+int driver_await_release(const char *bus, const char *name, const char *driver, char *ret_text)
 {
-        char path[PATH_MAX], text[REASON_MAX];
+        char path[PATH_MAX];
+        int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/drivers/%s/unbind", bus, driver);
-        (void)write_attribute(path, name, text);
+        r = write_attribute(path, name, ret_text);
+        return r < 0 && errno_is_trouble(r) ? r : 0;
 }
 
 int driver_unbind(const char *bus, const char *name, char *ret_text)

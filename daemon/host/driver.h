@@ -10,17 +10,20 @@
 /* "" where no driver has it. `name` is the kernel's name on its bus. */
 int driver_current(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX], bool *ret_is_vfio);
 
-/* Whether any driver has the device at that path in sysfs: 1, 0, or -ENODEV where there is no such device. No link is there
+/* Whether any driver has the device at that path in sysfs: 1, 0, or -ENODEV where there is no such device; any other -errno
+ * where it cannot be told. No link is there
  * any more from the moment that a driver is taken away: before the kernel waits for whoever has the device open
  * (__device_release_driver() in drivers/base/dd.c, Linux 6.12 and 6.1). Blocks never: the loop may ask it. */
 int driver_has(const char *path);
 
+/* Only what is known not to be there does not exist. */
 bool driver_device_exists(const char *bus, const char *name);
 
 /* Of a device that has no driver: waits, uninterruptibly, where somebody is taking `driver` away from it just now. For the
  * driver's `unbind` takes a device that is still the driver's own, whatever the link says, and waits for the device's
- * lock (unbind_store() in drivers/base/bus.c, Linux 6.12 and 6.1). Else it does nothing. */
-void driver_await_release(const char *bus, const char *name, const char *driver);
+ * lock (unbind_store() in drivers/base/bus.c, Linux 6.12 and 6.1). Else it does nothing. -errno where it could not be
+ * asked, so that nothing was waited for. */
+int driver_await_release(const char *bus, const char *name, const char *driver, char *ret_text);
 
 /* The device's driver_override, "" for none. -ENOENT where its bus has none. */
 int driver_read_override(const char *bus, const char *name, char ret[static DRIVER_NAME_MAX]);

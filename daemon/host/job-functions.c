@@ -45,7 +45,10 @@ static int check_function(const JobDevice *pf, const char *link, JobDeviceResult
         if (r < 0 || !vfio)
                 return r;
         memcpy(function.bus, pf->bus, sizeof(function.bus));
-        if (read_link(pf->bus, function.id, "iommu_group", group, sizeof(group)) >= 0)
+        r = read_link(pf->bus, function.id, "iommu_group", group, sizeof(group));
+        if (r < 0 && errno_is_trouble(r))
+                return r;
+        if (r >= 0)
                 function.group = atoi(group);
 
         r = job_ask_politely(&function, 0, row);
@@ -62,10 +65,18 @@ static int check_functions(const JobDevice *pf, JobDeviceResult *row)
         int r = 0;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", pf->bus, job_device_name(pf));
+        (void)snprintf(row->text, sizeof(row->text), "looking for the virtual functions of %s", pf->id);
         dir = opendir(path);
-        while (dir && r >= 0 && (entry = readdir(dir)))
+        if (!dir)
+                return -errno;
+        while (r >= 0) {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno; /* 0: that was all */
                 if (strncmp(entry->d_name, "virtfn", 6) == 0)
                         r = check_function(pf, entry->d_name, row);
+        }
         return r;
 }
 

@@ -17,9 +17,14 @@ static int look_at(const JobDevice *device, JobDeviceResult *row)
 
         row->driver_before_is_vfio = true; /* there was no other before */
         row->group = vfio_group_number(device->bus, device->id);
+        if (r >= 0 && errno_is_trouble(row->group)) {
+                r = row->group;
+                row->group = -1;
+        }
         if (r >= 0 && row->driver_is_vfio)
                 return 0;
-        (void)snprintf(row->text, sizeof(row->text), "its driver did not take it");
+        (void)snprintf(row->text, sizeof(row->text),
+                       r < 0 ? "looking for its driver and its group" : "its driver did not take it");
         return job_fail(row, STEP_MAKE, r < 0 ? r : -ENODEV);
 }
 
@@ -52,7 +57,10 @@ int job_remove_mdev(const Job *job, const JobDevice *device, JobDeviceResult *ro
         uint64_t start = job_now_usec();
         int r;
 
+        (void)snprintf(row->text, sizeof(row->text), "reading the driver of %s", device->id);
         r = driver_current(device->bus, device->id, row->driver_before, &row->driver_before_is_vfio);
+        if (r < 0 && errno_is_trouble(r))
+                return job_fail(row, STEP_PROVE_FREE, r);
         if (r >= 0 && row->driver_before_is_vfio) {
                 r = job_ask_politely(device, job->backend, row);
                 result->usec[STEP_PROVE_FREE] += job_now_usec() - start;

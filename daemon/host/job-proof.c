@@ -28,8 +28,18 @@
 #include "daemon/host/vfio.h"
 #include "policy/policy-file.h"
 
-#define BIND_TRIES      100 /* EAGAIN: the device's lock is busy (a reset, a sysfs write); 1 s in all */
-#define BIND_PAUSE_NSEC 10000000L
+#define LOCK_TRIES      100 /* EAGAIN: the device's lock is busy (a reset, a sysfs write or read); 1 s in all */
+#define LOCK_PAUSE_NSEC 10000000L
+
+/* Whether to try once more what the kernel refused because somebody has the device's lock, which any local user has while he
+ * reads some of its attributes (driver_override_show() in drivers/pci/pci-sysfs.c, Linux 6.12). Waits a little. */
+static bool lock_was_busy(int r, unsigned *tries)
+{
+        if (r != -EAGAIN || (*tries)++ == LOCK_TRIES)
+                return false;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE_NSEC }, NULL);
+        return true;
+}
 
 /* There is no way to reset it alone. */
 static int no_reset(const JobDevice *device, JobDeviceResult *row)
@@ -43,6 +53,7 @@ static int no_reset(const JobDevice *device, JobDeviceResult *row)
 
 void job_reset_open(int device_fd, const JobDevice *device, JobDeviceResult *row)
 {
+        unsigned tries = 0;
         uint32_t flags;
         int r;
 
@@ -53,7 +64,9 @@ void job_reset_open(int device_fd, const JobDevice *device, JobDeviceResult *row
                 return;
         }
         if (r >= 0)
-                r = vfio_device_reset(device_fd);
+                do
+                        r = vfio_device_reset(device_fd);
+                while (lock_was_busy(r, &tries));
         if (r >= 0) {
                 row->reset = RESET_DONE;
                 return;
@@ -67,6 +80,7 @@ void job_reset_open(int device_fd, const JobDevice *device, JobDeviceResult *row
 int job_trial_bind(const JobDevice *device, JobDeviceResult *row, int context, bool suspect, bool reset)
 {
         _cleanup_close_ int iommufd = -EBADF, fd = -EBADF;
+        unsigned tries = 0;
         int r;
 
         if (context < 0) {
@@ -81,12 +95,9 @@ int job_trial_bind(const JobDevice *device, JobDeviceResult *row, int context, b
         if (r < 0)
                 return job_fail(row, STEP_OPEN, r);
 
-        for (unsigned i = 0;; i++) {
+        do
                 r = vfio_device_bind_iommufd(fd, context);
-                if (r != -EAGAIN || i == BIND_TRIES)
-                        break;
-                (void)nanosleep(&(struct timespec){ .tv_nsec = BIND_PAUSE_NSEC }, NULL);
-        }
+        while (lock_was_busy(r, &tries));
         (void)snprintf(row->text, sizeof(row->text), "VFIO_DEVICE_BIND_IOMMUFD");
         if (r == -EINVAL && suspect)
                 r = -EBUSY;
@@ -117,7 +128,8 @@ static int reset_by_sysfs(const JobDevice *device, JobDeviceResult *row)
 }
 
 /* Whether the group's file can be opened, which it can by one at a time and while no cdev of a member is in use
- * (drivers/vfio/group.c, Linux 6.12). Resets nothing. -EOPNOTSUPP where the question cannot be put. */
+ * (drivers/vfio/group.c, Linux 6.12). Resets nothing. -EOPNOTSUPP where the question cannot be put; where it failed, what
+ * errno_is_trouble() knows. */
 static int probe_group(const JobDevice *device, JobDeviceResult *row)
 {
         _cleanup_close_ int fd = -EBADF;
@@ -127,7 +139,7 @@ static int probe_group(const JobDevice *device, JobDeviceResult *row)
                 return -EOPNOTSUPP;
         (void)snprintf(row->text, sizeof(row->text), "opening VFIO group %d", device->group);
         r = group_open(device->group, &fd);
-        return r >= 0 || r == -EBUSY ? r : -EOPNOTSUPP;
+        return r >= 0 || r == -EBUSY || errno_is_trouble(r) ? r : -EOPNOTSUPP;
 }
 
 /* Whether it has a cdev, and with it a second part of the proof. Who cannot find out has proved nothing. */
@@ -156,7 +168,8 @@ int job_ask_politely(const JobDevice *device, unsigned backend, JobDeviceResult 
                 r = job_trial_bind(device, row, -EBADF, true, false);
                 return r < 0 ? r : 1;
         }
-        return r == -EBUSY ? job_fail(row, STEP_PROVE_FREE, r) : 0;
+        /* That it could not be asked is not that only the driver's unbind can tell: that one may wait for ever. */
+        return r == -EBUSY || errno_is_trouble(r) ? job_fail(row, STEP_PROVE_FREE, r) : 0;
 }
 
 /* Both parts of the proof. The device is on its VFIO driver before and after. Of a device that cannot be bound again there

@@ -30,6 +30,20 @@ const char *job_device_name(const JobDevice *device)
         return bus_device_name(device->bus, device->id);
 }
 
+/* "" where its bus has none. One that could not be read is no "": that would be put back in its place. */
+static int read_override(const JobDevice *device, JobDeviceResult *row, char ret[static DRIVER_NAME_MAX])
+{
+        int r = driver_read_override(device->bus, job_device_name(device), ret);
+
+        if (r >= 0)
+                return 0;
+        ret[0] = 0;
+        if (!errno_is_trouble(r))
+                return 0;
+        (void)snprintf(row->text, sizeof(row->text), "reading driver_override of %s", device->id);
+        return r;
+}
+
 int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
 {
         int r = driver_current(device->bus, job_device_name(device),
@@ -38,16 +52,15 @@ int job_read_driver(const JobDevice *device, JobDeviceResult *row, bool before)
 
         if (r < 0 && before)
                 (void)snprintf(row->text, sizeof(row->text), "reading the driver of %s", device->id);
-        if (before && r >= 0 &&
-            driver_read_override(device->bus, job_device_name(device), row->override_before) < 0)
-                row->override_before[0] = 0; /* its bus has none */
+        if (before && r >= 0)
+                r = read_override(device, row, row->override_before);
         if (before)
                 return r < 0 ? job_fail(row, STEP_BIND_DRIVER, r) : 0;
-        row->driver_known = r >= 0;
         row->override_now[0] = 0;
         /* Of no VFIO device: the attribute waits for whoever takes its driver away, who may wait for this process. */
         if (r >= 0 && row->driver_now[0] && !row->driver_is_vfio)
-                (void)driver_read_override(device->bus, job_device_name(device), row->override_now);
+                r = read_override(device, row, row->override_now);
+        row->driver_known = r >= 0;
         return r;
 }
 
@@ -120,6 +133,19 @@ static void let_go(const Job *job)
         (void)safe_close(job->context);
 }
 
+/* Of a device that the host has, to its VFIO driver; where it does not get there, back to what it had. */
+static int bind_for_reset(const JobDevice *device, JobDeviceResult *row, JobResult *result)
+{
+        char text[REASON_MAX];
+        int r;
+
+        r = job_bind_device(device, row, result);
+        if (r < 0)
+                (void)driver_restore(device->bus, job_device_name(device), row->driver_before,
+                                     row->override_before, text);
+        return r;
+}
+
 static void run_reclaim(const Job *job, JobResult *result)
 {
         let_go(job);
@@ -135,11 +161,16 @@ static void run_reclaim(const Job *job, JobResult *result)
                         continue;
                 if (row->driver_before_is_vfio)
                         (void)job_prove_and_reset(job, device, row, result, true, false);
-                else if (job->kind == JOB_RESET && job_bind_device(device, row, result) >= 0)
+                else if (job->kind == JOB_RESET && bind_for_reset(device, row, result) >= 0)
                         (void)job_prove_and_reset(job, device, row, result, false, true);
-                else if (!row->driver_before[0] && device->driver[0])
+                else if (!row->driver_before[0] && device->driver[0]) {
                         /* One may just be letting go: by hot unplug, an operator, a worker of a daemon that died. */
-                        driver_await_release(device->bus, job_device_name(device), device->driver);
+                        int r = driver_await_release(device->bus, job_device_name(device), device->driver,
+                                                     row->text);
+
+                        if (r < 0)
+                                (void)job_fail(row, STEP_PROVE_FREE, r);
+                }
                 /* Else no VFIO driver has it, and none let go of it before its files were closed. */
         }
         restore_drivers(job, result);

@@ -46,6 +46,12 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+/* That it is in no such unit is an answer; that this cannot be told is none, and one that is too large would be killed. */
+static int no_unit(int r)
+{
+        return r < 0 && errno_is_trouble(r) ? r : 0;
+}
+
 /* A unit of its own: not the manager of a user's units, of which the process is but a part, not the daemon's, and not
  * process 1's. -ENXIO where it is in none. */
 static int find_unit(pid_t pid, int pidfd, char **ret)
@@ -54,9 +60,11 @@ static int find_unit(pid_t pid, int pidfd, char **ret)
         int r;
 
         r = sd_pid_get_unit(pid, &unit);
-        if (r >= 0 && sd_pid_get_user_unit(pid, &user_unit) >= 0)
-                r = -ENXIO;
-        if (r >= 0 && (streq(unit, "init.scope") || (sd_pid_get_unit(0, &own) >= 0 && streq(unit, own))))
+        if (r >= 0)
+                r = no_unit(sd_pid_get_user_unit(pid, &user_unit));
+        if (r >= 0)
+                r = no_unit(sd_pid_get_unit(0, &own));
+        if (r >= 0 && (user_unit || streq(unit, "init.scope") || (own && streq(unit, own))))
                 r = -ENXIO;
         if (process_alive(pidfd) <= 0)
                 return -ESRCH; /* and what was read may be another's */

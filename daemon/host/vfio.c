@@ -80,9 +80,11 @@ int vfio_has_cdev(const char *bus, const char *name)
 int vfio_group_number(const char *bus, const char *name)
 {
         char path[PATH_MAX], number[32];
+        int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", bus, name);
-        return link_read_last(path, number, sizeof(number)) < 0 ? -1 : atoi(number);
+        r = link_read_last(path, number, sizeof(number));
+        return r >= 0 ? atoi(number) : errno_is_trouble(r) ? r : -1;
 }
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd)
