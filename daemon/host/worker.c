@@ -78,22 +78,27 @@ static int send_result(int fd, JobResult *result)
         return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Replaces the child's fd numbers in the result by the ones received. Whatever does not fit is closed: -EBADMSG. */
+/* Replaces the child's fd numbers in the result by the ones received. Whatever does not fit is closed: -EBADMSG; where
+ * there are too few, for the kernel leaves out those that there is no room for in the table of files: -EMFILE. */
 static int adopt_fds(JobResult *result, const int *fds, size_t n)
 {
         size_t used = 0;
+        bool missing = false;
 
         for (size_t i = 0; i < JOB_DEVICES_MAX; i++)
-                if (result->group_fds[i] >= 0)
+                if (result->group_fds[i] >= 0) {
+                        missing |= used == n;
                         result->group_fds[i] = used < n ? fds[used++] : -EBADF;
+                }
         for (size_t i = 0; i < ELEMENTSOF(result->devices); i++) {
                 bool has = i < result->n_devices && result->devices[i].fd >= 0;
 
+                missing |= has && used == n;
                 result->devices[i].fd = has && used < n ? fds[used++] : -EBADF;
         }
         for (size_t i = used; i < n; i++)
                 (void)close(fds[i]);
-        return used == n ? 0 : -EBADMSG;
+        return missing ? -EMFILE : used == n ? 0 : -EBADMSG;
 }
 
 static int receive_result(HostJob *job)
@@ -223,7 +228,10 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
                 job_result_close(result);
                 job_result_init(result, job->request.n_devices);
                 result->error = r == -ENODATA || r == -EAGAIN || r == -ECONNRESET ? EIO : -r;
-                if (info->si_code == CLD_EXITED)
+                if (r == -EMFILE)
+                        (void)snprintf(result->text, sizeof(result->text),
+                                       "the daemon has no room for the files that the worker opened");
+                else if (info->si_code == CLD_EXITED)
                         (void)snprintf(result->text, sizeof(result->text),
                                        "the worker exited with status %d", info->si_status);
                 else
@@ -399,12 +407,10 @@ static int launch(HostJob *job)
         if (r >= 0)
                 r = sd_event_source_set_priority(job->child, SD_EVENT_PRIORITY_IMPORTANT);
         if (r < 0) {
-                /* It has not begun. By pidfd: the daemon's filter has no kill(). */
-                _cleanup_close_ int pidfd = pidfd_open(job->pid, 0);
-
-                if (pidfd >= 0)
-                        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-                (void)waitpid(job->pid, NULL, WNOHANG);
+                /* It has not begun, and never will without a word. Nobody else would take note of its end. */
+                job->socket = safe_close(job->socket);
+                while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
                 return r;
         }
         r = begin(job);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "daemon/host/worker.h"
@@ -172,6 +173,80 @@ static void test_inherits_nothing(void **state)
         (void)close(fds[1]);
 }
 
+/* A result for two devices, with the file of the first. The kernel leaves those out that the one who gets them has no room
+ * for. */
+static int send_too_few(void)
+{
+        union {
+                char buffer[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr align;
+        } control = {};
+        JobResult result;
+        struct iovec iov = { &result, sizeof(result) };
+        struct msghdr message = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+        };
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        char word;
+
+        assert_int_equal(recv(3, &word, 1, 0), 1);
+        job_result_init(&result, 2);
+        result.devices[0].fd = result.devices[1].fd = 0;
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &result.devices[0].fd, sizeof(int));
+        _exit(sendmsg(3, &message, MSG_NOSIGNAL) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+/* A device is not granted without its file. */
+static void test_too_few_files(void **state)
+{
+        unsigned before = count_fds();
+        Seen seen;
+
+        run(send_too_few, &seen);
+        assert_int_equal(seen.result.error, EMFILE);
+        assert_non_null(strstr(seen.result.text, "no room"));
+        assert_int_equal(seen.result.devices[0].fd, -EBADF);
+        assert_int_equal(seen.result.devices[1].fd, -EBADF);
+        assert_int_equal(count_fds(), before);
+}
+
+static int watch_error;
+
+int __real_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
+                              sd_event_child_handler_t callback, void *userdata);
+int __wrap_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
+                              sd_event_child_handler_t callback, void *userdata);
+int __wrap_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
+                              sd_event_child_handler_t callback, void *userdata)
+{
+        return watch_error < 0 ? watch_error
+                               : __real_sd_event_add_child(event, ret, pid, options, callback, userdata);
+}
+
+/* A worker whose end would not be heard of does not begin, and leaves no zombie. */
+static void test_unwatched(void **state)
+{
+        unsigned before = count_fds();
+        Job job = nobody_job();
+        Workers *workers;
+        HostJob *handle;
+        sd_event *event;
+
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(workers_new(event, NULL, &workers), 0);
+        watch_error = -EMFILE;
+        assert_int_equal(workers_start(workers, &job, on_done, NULL, NULL, &handle), -EMFILE);
+        watch_error = 0;
+        workers_free(workers);
+        sd_event_unref(event);
+        assert_int_equal(count_fds(), before);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+}
+
 static int hang(void)
 {
         for (;;)
@@ -209,6 +284,8 @@ int main(void)
                 cmocka_unit_test(test_unconfined),
                 cmocka_unit_test(test_killed),
                 cmocka_unit_test(test_inherits_nothing),
+                cmocka_unit_test(test_too_few_files),
+                cmocka_unit_test(test_unwatched),
                 cmocka_unit_test(test_limit), /* the last: its workers hang until the test ends */
         };
         sigset_t set;
