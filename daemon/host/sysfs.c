@@ -51,13 +51,25 @@ static void copy_string(char *to, size_t size, const char *from)
         (void)snprintf(to, size, "%.*s", (int)size - 1, strempty(from));
 }
 
-static uint64_t read_number(sd_device *device, const char *attribute, uint64_t otherwise)
+/* NULL where the device has no such attribute, or while *r is an error. An attribute that could not be read is no answer: a
+ * device without its class would be no bridge, one without a number of functions no physical function. */
+static const char *read_attribute(sd_device *device, const char *attribute, int *r)
 {
         const char *value;
+        int k = *r < 0 ? *r : sd_device_get_sysattr_value(device, attribute, &value);
+
+        if (*r >= 0 && k < 0 && errno_is_trouble(k))
+                *r = k;
+        return k < 0 ? NULL : value;
+}
+
+static uint64_t read_number(sd_device *device, const char *attribute, uint64_t otherwise, int *r)
+{
+        const char *value = read_attribute(device, attribute, r);
         char *end;
         uint64_t n;
 
-        if (sd_device_get_sysattr_value(device, attribute, &value) < 0)
+        if (!value)
                 return otherwise;
         errno = 0;
         n = strtoull(value, &end, 0);
@@ -76,13 +88,11 @@ static int read_link(const char *path, const char *name, char *ret, size_t size)
         return r < 0 && errno_is_trouble(r) ? r : 0;
 }
 
-static void read_reset_methods(sd_device *device, DeviceInfo *info)
+static void read_reset_methods(sd_device *device, DeviceInfo *info, int *r)
 {
-        const char *value;
+        const char *value = read_attribute(device, "reset_method", r);
 
-        if (sd_device_get_sysattr_value(device, "reset_method", &value) < 0)
-                return;
-        while (*value && info->n_reset_methods < RESET_METHODS_MAX) {
+        while (value && *value && info->n_reset_methods < RESET_METHODS_MAX) {
                 size_t n = strcspn(value, " \n");
 
                 if (n > 0 && n < sizeof(info->reset_methods[0])) {
@@ -112,6 +122,8 @@ static int read_group(DeviceInfo *info)
 
         (void)snprintf(path, sizeof(path), GROUPS_PATH "/%d/name", info->group);
         name = fopen(path, "re");
+        if (!name && errno_is_trouble(errno))
+                return -errno; /* it may have no IOMMU */
         /* The groups that VFIO makes for mdevs have that name too, where pages are pinned and no device does DMA
          * (vfio_noiommu_group_alloc() in drivers/vfio/group.c, Linux 6.12). */
         info->noiommu = !streq(info->bus, "mdev") && name && fscanf(name, "%31s", group_name) == 1 &&
@@ -163,11 +175,11 @@ static void describe(Inventory *inventory, sd_device *device, DeviceInfo *info)
 
 /* The bus's own VFIO driver takes every device, so it is the answer where no list tells: a kernel without modules has
  * none. */
-static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo *info)
+static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo *info, int *r)
 {
-        const char *modalias, *module = NULL;
+        const char *modalias = read_attribute(device, "modalias", r), *module = NULL;
 
-        if (sd_device_get_sysattr_value(device, "modalias", &modalias) >= 0)
+        if (modalias)
                 module = modaliases_vfio_module(inventory->modaliases, modalias);
         if (module)
                 driver_of_module(info->bus, module, info->vfio_driver);
@@ -175,16 +187,20 @@ static void read_vfio_driver(Inventory *inventory, sd_device *device, DeviceInfo
 
 static int read_pci(Inventory *inventory, sd_device *device, DeviceInfo *info)
 {
-        info->vendor = (uint16_t)read_number(device, "vendor", 0);
-        info->product = (uint16_t)read_number(device, "device", 0);
-        info->subsystem_vendor = (uint16_t)read_number(device, "subsystem_vendor", 0);
-        info->subsystem_product = (uint16_t)read_number(device, "subsystem_device", 0);
-        info->class = (uint32_t)read_number(device, "class", 0);
-        info->virtual_functions_max = (unsigned)read_number(device, "sriov_totalvfs", 0);
+        int r = 0;
+
+        info->vendor = (uint16_t)read_number(device, "vendor", 0, &r);
+        info->product = (uint16_t)read_number(device, "device", 0, &r);
+        info->subsystem_vendor = (uint16_t)read_number(device, "subsystem_vendor", 0, &r);
+        info->subsystem_product = (uint16_t)read_number(device, "subsystem_device", 0, &r);
+        info->class = (uint32_t)read_number(device, "class", 0, &r);
+        info->virtual_functions_max = (unsigned)read_number(device, "sriov_totalvfs", 0, &r);
         info->bridge = info->class >> 16 == 0x06;
-        read_reset_methods(device, info);
-        read_vfio_driver(inventory, device, info);
-        return read_link(info->path, "physfn", info->physical_function, sizeof(info->physical_function));
+        read_reset_methods(device, info, &r);
+        read_vfio_driver(inventory, device, info, &r);
+        return r < 0 ? r
+                     : read_link(info->path, "physfn", info->physical_function,
+                                 sizeof(info->physical_function));
 }
 
 static void read_mdev(sd_device *device, DeviceInfo *info)
@@ -197,7 +213,7 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
         if (sd_device_get_parent(device, &parent) < 0 || sd_device_get_sysname(parent, &name) < 0)
                 return;
         copy_string(info->mdev_parent, sizeof(info->mdev_parent), name);
-        info->numa_node = (int)read_number(parent, "numa_node", (uint64_t)-1);
+        info->numa_node = (int)read_number(parent, "numa_node", (uint64_t)-1, &(int){ 0 }); /* a hint */
         if (sd_device_get_sysattr_value(device, "mdev_type/name", &type) < 0)
                 type = info->mdev_type;
         (void)snprintf(info->description, sizeof(info->description), "%s of %s", type, name);
@@ -214,6 +230,13 @@ static int read_override(const char *name, DeviceInfo *info)
         if (info->driver[0] && !info->driver_is_vfio && info->virtual_functions_max == 0)
                 r = driver_read_override(info->bus, name, info->driver_override);
         return r < 0 && errno_is_trouble(r) ? r : 0; /* a bus may have none */
+}
+
+static int has_iommufd(void)
+{
+        if (access(IOMMUFD_PATH, F_OK) == 0)
+                return 1;
+        return errno_is_trouble(errno) ? -errno : 0;
 }
 
 static int read_device(Inventory *inventory, sd_device *device, const char *bus, DeviceInfo *ret)
@@ -239,7 +262,7 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
         info.path = strdup(path);
         if (!info.path)
                 return -ENOMEM;
-        info.numa_node = (int)read_number(device, "numa_node", (uint64_t)-1);
+        info.numa_node = (int)read_number(device, "numa_node", (uint64_t)-1, &(int){ 0 }); /* a hint */
         if (streq(bus, "pci"))
                 r = read_pci(inventory, device, &info);
         else if (streq(bus, "mdev"))
@@ -252,7 +275,7 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
         if (r >= 0)
                 r = read_group(&info);
         if (r >= 0)
-                r = info.driver_is_vfio ? vfio_has_cdev(bus, name) : access(IOMMUFD_PATH, F_OK) == 0;
+                r = info.driver_is_vfio ? vfio_has_cdev(bus, name) : has_iommufd();
         if (r < 0) {
                 device_info_done(&info);
                 return r;
@@ -290,9 +313,11 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Inventory *inventory = userdata;
         bool missed = inventory->missed;
+        int r;
 
         inventory->missed = false;
-        if (enumerate(inventory, !missed) < 0 && missed) {
+        r = enumerate(inventory, !missed);
+        if (r < 0 && (missed || errno_is_trouble(r))) {
                 inventory->missed = true;
                 (void)look_again(inventory);
         }
@@ -488,19 +513,24 @@ static int enumerate_once(Inventory *inventory, bool mdevs_only, unsigned *ret_n
         return r;
 }
 
-/* What is in a bus's folder. */
-static unsigned count_devices(const char *bus)
+/* Adds what is in a bus's folder. 0 or -errno. */
+static int count_devices(const char *bus, unsigned *n)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
         const struct dirent *entry;
         char path[PATH_MAX];
-        unsigned n = 0;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices", bus);
         dir = opendir(path);
-        while (dir && (entry = readdir(dir)))
-                n += entry->d_name[0] != '.';
-        return n;
+        if (!dir)
+                return errno == ENOENT ? 0 : -errno; /* there is no such bus */
+        for (;;) {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno; /* 0: that was all */
+                *n += entry->d_name[0] != '.';
+        }
 }
 
 /* libsystemd shows no device where it could not read a folder, and says nothing (sd_device_enumerator_get_device_first(),
@@ -513,9 +543,9 @@ static int enumerate(Inventory *inventory, bool mdevs_only)
         for (unsigned tries = 0;; tries++) {
                 r = enumerate_once(inventory, mdevs_only, &found);
                 there = 0;
-                for (size_t i = 0; bus_at(inventory, i); i++)
+                for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
                         if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
-                                there += count_devices(bus_at(inventory, i));
+                                r = count_devices(bus_at(inventory, i), &there);
                 if (r < 0 || found >= there || tries == ENUMERATE_TRIES)
                         return r;
         }

@@ -8,12 +8,15 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <sys/stat.h>
+#include <systemd/sd-device.h>
 #include <umockdev.h>
 
 #include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/sysfs.h"
+#include "tests/fixtures/failing-calls.h"
 
 #define UUID      "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 #define INFOS_MAX 16
@@ -434,6 +437,89 @@ static void test_override(void **state)
         }
 }
 
+/* --- calls that fail --- */
+
+static const char *unreadable; /* a folder, or NULL */
+
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
+DIR *__wrap_opendir(const char *path)
+{
+        if (unreadable && streq(path, unreadable))
+                errno = with;
+        else if (!fails())
+                return __real_opendir(path);
+        return NULL;
+}
+
+WRAP(struct dirent64 *, readdir64, NULL, (DIR * dir), (dir))
+WRAP(ssize_t, readlink, -1, (const char *path, char *ret, size_t size), (path, ret, size))
+WRAP(int, access, -1, (const char *path, int mode), (path, mode))
+WRAP(FILE *, fopen64, NULL, (const char *path, const char *mode), (path, mode))
+WRAP(int, sd_device_get_sysattr_value, -with, (sd_device * device, const char *name, const char **ret),
+     (device, name, ret))
+
+/* What policy goes by. The modules' lists are not sysfs's. */
+static void assert_igb(const Machine *machine, const DeviceInfo *info)
+{
+        assert_non_null(info);
+        assert_int_equal(info->vendor, 0x8086);
+        assert_int_equal(info->class, 0x060400);
+        assert_true(info->bridge && info->noiommu);
+        assert_int_equal(info->virtual_functions_max, 7);
+        assert_int_equal(info->n_reset_methods, 1);
+        assert_int_equal(info->group, 1);
+        assert_string_equal(info->driver, "igb");
+        assert_string_equal(info->physical_function, "0000:00:03.0");
+}
+
+/* An inventory is right, or is none: what could not be read is not what is not there. */
+static void test_faults(void **state)
+{
+        Machine *machine = *state;
+        size_t n = 0;
+        bool over;
+
+        add(machine, IGB, "pci", "igb", 1,
+            "A: vendor=0x8086\nA: class=0x060400\nA: sriov_totalvfs=7\nA: reset_method=flr\n");
+        make_link(machine, DEVICES IGB "/physfn", DEVICES "pci0000:00/0000:00:03.0");
+        name_group(machine, 1);
+        with = ENOMEM;
+        do {
+                int r;
+
+                countdown = ++n;
+                r = inventory_new(machine->event, on_update, on_remove, on_released, machine,
+                                  &machine->inventory);
+                over = countdown > 0;
+                countdown = 0;
+                if (r >= 0)
+                        assert_igb(machine, find(machine, "0000:00:02.0"));
+                else
+                        assert_int_equal(r, -ENOMEM);
+                machine->inventory = inventory_free(machine->inventory);
+                while (machine->n_infos > 0)
+                        on_remove(machine, machine->infos[0].id);
+        } while (!over);
+        assert_true(n > 20);
+}
+
+/* That libsystemd could not read a bus's folder is seen by what is in there; where that cannot be read either, there is no
+ * inventory: without its device a lease would be forgotten. */
+static void test_cannot_count(void **state)
+{
+        Machine *machine = *state;
+
+        add(machine, IGB, "pci", "igb", 1, "");
+        unreadable = "/sys/bus/pci/devices";
+        with = EMFILE;
+        assert_int_equal(inventory_new(machine->event, on_update, on_remove, on_released, machine,
+                                       &machine->inventory),
+                         -EMFILE);
+        unreadable = NULL;
+        start(machine);
+}
+
 /* Which drivers can be bound: by driver_override only, and where there is none the driver stays. */
 static void test_bind(void **state)
 {
@@ -473,8 +559,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(each_bus), TEST(events),   TEST(by_mdev), TEST(late_type),
-                TEST(released), TEST(override), TEST(bind),
+                TEST(each_bus), TEST(events), TEST(by_mdev), TEST(late_type),    TEST(released),
+                TEST(override), TEST(bind),   TEST(faults),  TEST(cannot_count),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
