@@ -38,6 +38,7 @@ struct Device {
         bool was_quarantined; /* before that job */
         bool asked_back;      /* its lease is to give it back (core/revoke.h) */
         bool leaving;         /* somebody takes it from the lease that holds it (core/unplug.h) */
+        bool unseen;          /* whether somebody does could not be told: it is looked at once more */
         bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
 
         bool made;          /* an mdev that the broker made for its lease, and removes after it */

@@ -341,7 +341,8 @@ typedef struct HostOps {
         void (*numa_distances)(Host *host, pid_t pid, NumaDistances *ret);
 
         /* Whether a driver has the device at this moment: 1, or 0, which is so, too, from the moment that the kernel begins
-         * to take a driver away, and so while it waits for those who have the device open. -ENODEV where it is no more. */
+         * to take a driver away, and so while it waits for those who have the device open. -ENODEV where it is no more; any
+         * other -errno where it cannot be told. */
         int (*device_bound)(Host *host, const DeviceInfo *info);
 
         /* What the host uses the device for at this moment; it has a path. -errno where it cannot be told. */

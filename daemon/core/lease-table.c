@@ -49,7 +49,7 @@ void lease_settle_device(Lease *lease, size_t i)
         lease->settled[i] = true;
         lease->record_stale = true;
         lease->devices[i] = NULL;
-        device->asked_back = device->leaving = false;
+        device->asked_back = device->leaving = device->unseen = false;
         lease->tenant->devices_leased--;
         device->lease = NULL;
         broker_wake_waiters(lease->broker);

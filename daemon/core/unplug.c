@@ -67,17 +67,55 @@ static void ask(Device *device)
                              device->info.id, strerror(-r));
 }
 
+static bool is_to_be_watched(const Lease *lease)
+{
+        for (size_t i = 0; i < lease->n_devices && lease_is_held(lease); i++)
+                if ((is_told_late(lease->devices[i]) || lease->devices[i]->unseen) &&
+                    !lease->devices[i]->leaving)
+                        return true;
+        return false;
+}
+
+static void on_look(void *userdata)
+{
+        Broker *broker = userdata;
+
+        broker->unplug_timer = NULL;
+        /* Which ends none: a lease that is held is asked, and has time. */
+        for (Lease *lease = broker->leases; lease; lease = lease->hh.next)
+                unplug_watch(lease);
+}
+
+/* Where there is no timer the next lease brings one. */
+static void look_later(Broker *broker)
+{
+        Host *host = broker->host;
+
+        if (!broker->unplug_timer)
+                (void)host->ops->timer_start(host, UNPLUG_LOOK_USEC, on_look, broker, &broker->unplug_timer);
+}
+
 void unplug_check(Device *device)
 {
         Host *host;
+        int r;
 
         if (!is_held(device))
                 return;
         host = device->lease->broker->host;
-        if (device->info.driver[0] && !device->info.driver_is_vfio)
+        if (device->info.driver[0] && !device->info.driver_is_vfio) {
                 lease_lose(device->lease,
                            device); /* another driver has it, so the kernel waits for nobody */
-        else if (!device->leaving && host->ops->device_bound(host, &device->info) == 0)
+                return;
+        }
+        if (device->leaving)
+                return;
+        r = host->ops->device_bound(host, &device->info);
+        /* It was told of once, and will not be again. */
+        device->unseen = r < 0 && r != -ENODEV;
+        if (device->unseen)
+                look_later(device->lease->broker);
+        else if (r == 0)
                 ask(device);
 }
 
@@ -97,34 +135,12 @@ void broker_device_released(Broker *broker, const char *path, bool done)
                 unplug_check(device);
 }
 
-static bool is_to_be_watched(const Lease *lease)
-{
-        for (size_t i = 0; i < lease->n_devices && lease_is_held(lease); i++)
-                if (is_told_late(lease->devices[i]) && !lease->devices[i]->leaving)
-                        return true;
-        return false;
-}
-
-static void on_look(void *userdata)
-{
-        Broker *broker = userdata;
-
-        broker->unplug_timer = NULL;
-        /* Which ends none: a lease that is held is asked, and has time. */
-        for (Lease *lease = broker->leases; lease; lease = lease->hh.next)
-                unplug_watch(lease);
-}
-
 void unplug_watch(Lease *lease)
 {
-        Broker *broker = lease->broker;
-        Host *host = broker->host;
-
         for (size_t i = 0; i < lease->n_devices && lease_is_held(lease); i++)
                 unplug_check(lease->devices[i]);
-        /* Where there is no timer the next lease brings one. */
-        if (!broker->unplug_timer && is_to_be_watched(lease))
-                (void)host->ops->timer_start(host, UNPLUG_LOOK_USEC, on_look, broker, &broker->unplug_timer);
+        if (is_to_be_watched(lease))
+                look_later(lease->broker);
 }
 
 void unplug_unwatch(Broker *broker)

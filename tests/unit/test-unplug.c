@@ -546,6 +546,36 @@ static void test_no_record(void **state)
         assert_state(broker_device(core->broker, D2), DEVICE_AVAILABLE);
 }
 
+/* Where the machine cannot say whether a driver lets go, nobody is asked; and it is looked at again, for nothing else will
+ * tell, whatever leases end in between. */
+static void test_cannot_tell(void **state)
+{
+        Core *core = *state;
+        FakeProcess *red = core_process(core, 2, UID_RED);
+        Lease *lease = GRANT(core, core_process(core, 1, UID_BLUE), { D1 });
+
+        (void)GRANT(core, red, { D2 });
+        fake_host_device(core->fake, D1)->bound_error = -ENOMEM;
+        broker_device_released(core->broker, PATH1, false);
+        assert_int_equal(lease->state, LEASE_ACTIVE);
+        fake_host_device(core->fake, D1)->bound_error = 0;
+        fake_host_advance(core->fake, UNPLUG_LOOK_USEC);
+        assert_int_equal(core->n_revoked, 0);
+        assert_null(core->broker->unplug_timer); /* once was enough */
+
+        fake_host_device(core->fake, D1)->bound_error = -ENOMEM;
+        begins(core);
+        assert_int_equal(core->n_revoked, 0);
+        fake_host_end_process(core->fake, red);
+        (void)fake_host_run(core->fake);
+        fake_host_advance(core->fake, UNPLUG_LOOK_USEC);
+        assert_int_equal(core->n_revoked, 0);
+        fake_host_device(core->fake, D1)->bound_error = 0;
+        fake_host_advance(core->fake, UNPLUG_LOOK_USEC);
+        assert_int_equal(core->n_revoked, 1);
+        assert_int_equal(lease->state, LEASE_REVOKING);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, core_teardown)
@@ -556,6 +586,7 @@ int main(void)
                 TEST(own_workers), TEST(told_late),          TEST(while_opening),
                 TEST(restart),     TEST(gone_while_opening), TEST(no_timer),
                 TEST(no_record),   TEST(while_reissued),     TEST(added_and_gone),
+                TEST(cannot_tell),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
