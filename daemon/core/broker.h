@@ -130,7 +130,8 @@ typedef struct BrokerStore {
          * do nothing where there is nobody to keep them. `fd` is borrowed. */
         void (*fd_keep)(void *userdata, const char *name, int fd);
         void (*fd_forget)(void *userdata, const char *name);
-        /* What was kept under that name in the life before, the caller's from now on; it stays kept. -ENOENT. */
+        /* What was kept under that name in the life before, the caller's from now on; it stays kept. -ENOENT; any other -errno:
+         * it is there and cannot be had. */
         int (*fd_take)(void *userdata, const char *name, int *ret_fd);
         /* A file, the caller's, that hangs up (poll(2)) once all that was forgotten so far is closed. -errno. */
         int (*fd_barrier)(void *userdata, int *ret_fd);

@@ -83,10 +83,21 @@ static void tell(const char *state, const int *fds, unsigned n_fds)
                         return;
 }
 
+static void drop(FdStore *fds, Kept *kept)
+{
+        kept->fd = safe_close(kept->fd);
+        fdstore_forget(fds, kept->name);
+}
+
 void fdstore_keep(FdStore *fds, const char *name, int fd)
 {
         char state[128];
 
+        /* One of that name from before, which nobody took: with it there would be two, and both would go with
+         * fdstore_drop_rest(). */
+        for (size_t i = 0; i < fds->n; i++)
+                if (fds->kept[i].fd >= 0 && streq(fds->kept[i].name, name))
+                        drop(fds, fds->kept + i);
         (void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
         tell(state, &fd, 1);
 }
@@ -143,8 +154,7 @@ void fdstore_drop_rest(FdStore *fds, void (*told)(void *userdata, const char *na
         for (size_t i = 0; i < fds->n; i++) {
                 if (fds->kept[i].fd < 0)
                         continue;
-                fds->kept[i].fd = safe_close(fds->kept[i].fd);
-                fdstore_forget(fds, fds->kept[i].name);
+                drop(fds, fds->kept + i);
                 told(userdata, fds->kept[i].name);
         }
 }

@@ -605,8 +605,9 @@ static int load_file(Store *store, Broker *broker, int folder, const char *folde
         (void)snprintf(path, sizeof(path), "%s/%s/%s", store->folder, folder_name, file);
         errno = 0;
         record = iniparser_load(path);
-        /* iniparser returns what it has so far where memory runs out: the record is not to blame for what it lacks. */
-        if (errno == ENOMEM || (!record && errno != 0))
+        /* iniparser returns what it has so far where memory runs out, or where it can read no further: the record is not to
+         * blame for what it lacks. */
+        if (errno_is_trouble(errno) || (!record && errno != 0))
                 r = -errno;
         else if (!record)
                 r = -EBADMSG;

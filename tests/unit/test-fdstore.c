@@ -20,14 +20,15 @@
 #include "daemon/state/fdstore.h"
 
 static int manager = -EBADF;
+static char manager_name[64];
 
 static int start_manager(void **state)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        char name[64];
+        char *name = manager_name;
         socklen_t size;
 
-        (void)snprintf(name, sizeof(name), "@vfiobroker-test-%d", (int)getpid());
+        (void)snprintf(name, sizeof(manager_name), "@vfiobroker-test-%d", (int)getpid());
         memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
         size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
         manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -207,6 +208,34 @@ static void take_first(FdStore *fds)
         EXPECT(streq(left, ""));
 }
 
+/* Kept anew under the name of what is left from before: there is one of that name, the new one, and it stays. */
+static void keep_again(FdStore *fds)
+{
+        int fd;
+
+        EXPECT(setenv("NOTIFY_SOCKET", manager_name, 1) == 0);
+        fdstore_keep(fds, "process-b", STDIN_FILENO);
+        fdstore_drop_rest(fds, note_left, NULL);
+        EXPECT(streq(left, "context-a "));
+        EXPECT(fdstore_take(fds, "process-b", &fd) == -ENOENT);
+}
+
+static void test_keep_again(void **state)
+{
+        static const char *const words[] = {
+                "FDSTOREREMOVE=1\nFDNAME=process-b",
+                "FDSTORE=1\nFDNAME=process-b\nFDPOLL=0",
+                "FDSTOREREMOVE=1\nFDNAME=context-a",
+        };
+        char text[256];
+
+        start_with("context-a:process-b", 2, keep_again);
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                (void)safe_close(hear(text));
+                assert_string_equal(text, words[i]);
+        }
+}
+
 static void test_take(void **state)
 {
         start_with("context-a", 1, take_first);
@@ -218,7 +247,8 @@ static void test_take(void **state)
 
 int main(void)
 {
-        static const struct CMUnitTest tests[] = { TEST(keep), TEST(barrier), TEST(alone), TEST(take) };
+        static const struct CMUnitTest tests[] = { TEST(keep), TEST(barrier), TEST(alone), TEST(take),
+                                                   TEST(keep_again) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "tests/unit/store-fixture.h"
 
 #include <fcntl.h>
+#include <iniparser/iniparser.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
@@ -431,6 +432,34 @@ static void test_no_fds(_unused_ void **state)
         assert_int_equal(store_read_back(), 1);
 }
 
+static bool unreadable;
+
+/* As the library does where the file's first read fails: what it has so far, which is nothing. */
+dictionary *__real_iniparser_load(const char *path);
+dictionary *__wrap_iniparser_load(const char *path);
+dictionary *__wrap_iniparser_load(const char *path)
+{
+        dictionary *none = unreadable ? dictionary_new(0) : __real_iniparser_load(path);
+
+        if (unreadable)
+                errno = EIO;
+        return none;
+}
+
+/* A record that cannot be read now is none that says nothing. */
+static void test_unreadable(_unused_ void **state)
+{
+        StoreSample sample;
+
+        store_sample(&sample, 1);
+        store_put(&sample.lease);
+        unreadable = true;
+        assert_int_equal(store_read_back(), -EIO);
+        unreadable = false;
+        assert_int_equal(the_store.core->events[EVENT_TROUBLE], 0);
+        assert_int_equal(store_read_back(), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, store_setup, store_teardown)
@@ -438,7 +467,7 @@ int main(void)
                 TEST(truncated),   TEST(line_missing), TEST(first_version), TEST(later_version),
                 TEST(unknown_key), TEST(garbage),      TEST(bad_values),    TEST(too_long),
                 TEST(other_boot),  TEST(other_name),   TEST(foreign),       TEST(temporary),
-                TEST(answers),     TEST(no_fds),
+                TEST(answers),     TEST(no_fds),       TEST(unreadable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
