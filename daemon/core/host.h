@@ -33,7 +33,8 @@ typedef struct DeviceInfo {
         char driver_override
                 [DRIVER_NAME_MAX]; /* where that can be read without waiting; "" for none; no uevent tells of
                                                 * a change */
-        bool driver_is_vfio;       /* the driver makes it a VFIO device */
+        bool override_known; /* it was read; else "", and what was known before of the same driver holds */
+        bool driver_is_vfio; /* the driver makes it a VFIO device */
         char vfio_driver[DRIVER_NAME_MAX]; /* the best for it, loaded or not; "" where none is known */
         bool by_mdev;                      /* passed by the mdevs only that its VFIO driver makes of it */
         uint16_t vendor, product, subsystem_vendor, subsystem_product;

@@ -100,6 +100,10 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
         /* A driver that changed behind our back: whatever was proven of the device is not any more. A job of ours has
          * told its drivers already. */
         changed = !streq(device->info.driver, info->driver) && !device->lease && !device->admin_job;
+        if (!info->override_known && streq(device->info.driver, info->driver)) {
+                memcpy(info->driver_override, device->info.driver_override, sizeof(info->driver_override));
+                info->override_known = device->info.override_known;
+        }
         moved = device->info.group != info->group;
         if (moved)
                 leave_group(broker, device);

@@ -68,6 +68,7 @@ void device_take_result(Broker *broker, Device *device, const JobDeviceResult *r
                 /* The event of a driver that is put back is sent before the override is. */
                 (void)snprintf(device->info.driver_override, sizeof(device->info.driver_override), "%s",
                                result->override_now);
+                device->info.override_known = true;
         }
         if (result->reset == RESET_DONE || result->reset == RESET_FAILED) {
                 device->last_reset_usec = broker->host->ops->now(broker->host);

@@ -40,6 +40,7 @@ struct Inventory {
         sd_event_source
                 *again; /* looks at mdevs again whose type was not there yet, or at all after `missed` */
         bool missed;    /* an event's device could not be read */
+        bool complete;  /* all that were there at the start have been told of */
         InventoryUpdate update;
         InventoryRemove remove;
         InventoryReleased released;
@@ -219,17 +220,31 @@ static void read_mdev(sd_device *device, DeviceInfo *info)
         (void)snprintf(info->description, sizeof(info->description), "%s of %s", type, name);
 }
 
+/* Whether the driver that has the device has done its probe. The link to it is there before that, and with it the device's
+ * lock, for as long as the driver likes (really_probe() in drivers/base/dd.c, Linux 6.12); a device that a tenant has left
+ * in a bad state can make that long. An event that the probe is over is told late, maybe of another driver. */
+static bool is_probed(sd_device *bound, const char *driver)
+{
+        const char *name;
+
+        return sd_device_get_property_value(bound, "DRIVER", &name) >= 0 && streq(name, driver);
+}
+
 /* The attribute waits for the device's lock (driver_override_show() in drivers/pci/pci-sysfs.c, Linux 6.1). Whoever takes
  * a VFIO driver away, which is gone by then, has that until the last user has closed the device; and whoever takes virtual
  * functions away has the physical one's until all their users have. So of those it is not read: what the broker
  * would put back is read by its worker once more, and only a crash just then forgets it. */
 static int read_override(const char *name, DeviceInfo *info)
 {
-        int r = 0;
+        int r;
 
-        if (info->driver[0] && !info->driver_is_vfio && info->virtual_functions_max == 0)
-                r = driver_read_override(info->bus, name, info->driver_override);
-        return r < 0 && errno_is_trouble(r) ? r : 0; /* a bus may have none */
+        if (!info->driver[0] || info->driver_is_vfio || info->virtual_functions_max > 0)
+                return 0;
+        r = driver_read_override(info->bus, name, info->driver_override);
+        if (r < 0 && errno_is_trouble(r))
+                return r;
+        info->override_known = true; /* a bus may have none */
+        return 0;
 }
 
 static int has_iommufd(void)
@@ -239,7 +254,9 @@ static int has_iommufd(void)
         return errno_is_trouble(errno) ? -errno : 0;
 }
 
-static int read_device(Inventory *inventory, sd_device *device, const char *bus, DeviceInfo *ret)
+/* `bound`: as take_device(). */
+static int read_device(Inventory *inventory, sd_device *device, sd_device *bound, const char *bus,
+                       DeviceInfo *ret)
 {
         const BusFacts *facts = bus_facts(bus);
         DeviceInfo info = { .group = -1, .numa_node = -1 };
@@ -270,7 +287,7 @@ static int read_device(Inventory *inventory, sd_device *device, const char *bus,
         describe(inventory, device, &info);
         if (r >= 0)
                 r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
-        if (r >= 0)
+        if (r >= 0 && (!inventory->complete || (bound && is_probed(bound, info.driver))))
                 r = read_override(name, &info);
         if (r >= 0)
                 r = read_group(&info);
@@ -338,7 +355,8 @@ static int look_again(Inventory *inventory)
         return r < 0 ? r : sd_event_source_set_enabled(inventory->again, SD_EVENT_ONESHOT);
 }
 
-static int take_device(Inventory *inventory, sd_device *device)
+/* `bound`: the device of an event that its driver has it now, or NULL. */
+static int take_device(Inventory *inventory, sd_device *device, sd_device *bound)
 {
         char id[DEVICE_ID_MAX];
         const char *bus, *name;
@@ -352,7 +370,7 @@ static int take_device(Inventory *inventory, sd_device *device)
                 return 0;
         }
         if (r >= 0)
-                r = read_device(inventory, device, bus, &info);
+                r = read_device(inventory, device, bound, bus, &info);
         if (r < 0)
                 return r;
         if (streq(bus, "mdev") && !info.mdev_type[0])
@@ -410,7 +428,7 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
                 int r = sd_device_new_from_subsystem_sysname(&fresh, bus, name);
 
                 if (r >= 0)
-                        r = take_device(inventory, fresh);
+                        r = take_device(inventory, fresh, action == SD_DEVICE_BIND ? device : NULL);
                 sd_device_unref(fresh);
                 /* No other event may ever tell of it. */
                 if (r < 0 && errno_is_trouble(r)) {
@@ -504,7 +522,7 @@ static int enumerate_once(Inventory *inventory, bool mdevs_only, unsigned *ret_n
                 for (device = sd_device_enumerator_get_device_first(enumerator); device && r >= 0;
                      device = sd_device_enumerator_get_device_next(enumerator)) {
                         n++;
-                        r = take_device(inventory, device);
+                        r = take_device(inventory, device, NULL);
                         if (r == -ENOENT || r == -ENODEV || r == -ENAMETOOLONG)
                                 r = 0; /* it went while it was read, its event follows; or has no id */
                 }
@@ -576,6 +594,7 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
         r = enumerate(inventory, false);
         if (r < 0)
                 return r;
+        inventory->complete = true;
         *ret = TAKE_PTR(inventory);
         return 0;
 }

@@ -56,6 +56,27 @@ static void test_driver_changes(void **state)
         core_check(core);
 }
 
+/* What was known of the driver_override holds as long as the driver does, where it could not be read anew. */
+static void test_override_not_read(void **state)
+{
+        Core *core = *state;
+        const Device *device = core_device(core, D1, 1, "igb");
+        DeviceInfo info;
+
+        for (int known = 1; known >= 0; known--) {
+                info = fake_host_device_info(core->fake, D1, 1, "igb");
+                info.override_known = known;
+                strcpy(info.driver_override, known ? "kept" : "");
+                assert_int_equal(broker_device_update(core->broker, &info), 0);
+                assert_string_equal(device->info.driver_override, "kept");
+        }
+        (void)core_device(core, D1, 1, "ixgbe");
+        assert_string_equal(device->info.driver_override, "");
+        (void)core_device(core, D1, 1, "igb");
+        assert_string_equal(device->info.driver_override, "");
+        core_check(core);
+}
+
 /* A quarantined device stays in quarantine, whatever happens to its driver. */
 static void test_quarantine_stays(void **state)
 {
@@ -249,10 +270,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(come_and_go),           TEST(driver_changes),    TEST(quarantine_stays),
-                TEST(group_changes),         TEST(group_full),        TEST(remove_leased),
-                TEST(remove_only_device),    TEST(remove_reclaiming), TEST(returns),
-                TEST(returns_to_full_group),
+                TEST(come_and_go),      TEST(driver_changes),        TEST(override_not_read),
+                TEST(quarantine_stays), TEST(group_changes),         TEST(group_full),
+                TEST(remove_leased),    TEST(remove_only_device),    TEST(remove_reclaiming),
+                TEST(returns),          TEST(returns_to_full_group),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -520,6 +520,44 @@ static void test_cannot_count(void **state)
         start(machine);
 }
 
+/* While a driver probes the device nobody can read the attribute. So it is read once that driver is known to have done so;
+ * what is told late of another one is no sign of it. */
+static void test_override_while_probing(void **state)
+{
+        Machine *machine = *state;
+        _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *attribute = NULL;
+
+        add(machine, IGB, "pci", "igb", 1, "A: driver_override=igb\nE: DRIVER=vfio-pci\n");
+        start(machine);
+        assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "igb");
+        assert_true(find(machine, "0000:00:02.0")->override_known);
+
+        assert_true(asprintf(&attribute, "%s" DEVICES IGB "/driver_override", root) > 0);
+        umockdev_testbed_disable(machine->bed);
+        assert_int_equal(unlink(attribute), 0);
+        assert_int_equal(mkfifo(attribute, 0600), 0);
+        umockdev_testbed_enable(machine->bed);
+        machine->n_updates = 0;
+        (void)alarm(30); /* ends the test if it waits */
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "unbind");
+        run_until(machine, &machine->n_updates, 1);
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "bind");
+        run_until(machine, &machine->n_updates, 2);
+        assert_string_equal(find(machine, "0000:00:02.0")->driver, "igb");
+        assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "");
+        assert_false(find(machine, "0000:00:02.0")->override_known);
+        (void)alarm(0);
+
+        umockdev_testbed_disable(machine->bed);
+        assert_int_equal(unlink(attribute), 0);
+        umockdev_testbed_enable(machine->bed);
+        umockdev_testbed_set_attribute(machine->bed, DEVICES IGB, "driver_override", "igb");
+        umockdev_testbed_set_property(machine->bed, DEVICES IGB, "DRIVER", "igb");
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "bind");
+        run_until(machine, &machine->n_updates, 3);
+        assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "igb");
+}
+
 /* Which drivers can be bound: by driver_override only, and where there is none the driver stays. */
 static void test_bind(void **state)
 {
@@ -559,8 +597,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(each_bus), TEST(events), TEST(by_mdev), TEST(late_type),    TEST(released),
-                TEST(override), TEST(bind),   TEST(faults),  TEST(cannot_count),
+                TEST(each_bus),     TEST(events),
+                TEST(by_mdev),      TEST(late_type),
+                TEST(released),     TEST(override),
+                TEST(bind),         TEST(faults),
+                TEST(cannot_count), TEST(override_while_probing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
