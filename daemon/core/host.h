@@ -367,7 +367,7 @@ typedef struct HostOps {
                              struct IovaRange *ret_iova);
         int (*group_check)(Host *host, int number, int fd);
 
-        /* What mdevs can be made, read anew; by type, then parent. The caller frees. 0 or -ENOMEM. */
+        /* What mdevs can be made, read anew; by type, then parent. The caller frees. 0, or -errno where it cannot be told. */
         int (*mdev_types)(Host *host, MdevType **ret, size_t *ret_n);
 } HostOps;
 

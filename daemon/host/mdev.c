@@ -21,21 +21,26 @@ static int write_file(const char *path, const char *value, char *ret_text)
         return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
-/* A line of at most size - 1 bytes; "" where it cannot be read. */
-static void read_line(const char *path, char *ret, size_t size)
+/* A line of at most size - 1 bytes; "" where there is none. 0, or -errno where that is not known. */
+static int read_line(const char *path, char *ret, size_t size)
 {
         _cleanup_(fclosep) FILE *file = fopen(path, "re");
+        int r = 0;
 
-        if (!file || !fgets(ret, (int)size, file))
+        if (!file || !fgets(ret, (int)size, file)) {
+                if ((!file || ferror(file)) && errno_is_trouble(errno))
+                        r = -errno;
                 ret[0] = 0;
+        }
         ret[strcspn(ret, "\n")] = 0;
+        return r;
 }
 
 static int add_type(const char *parent, const char *type, MdevType **types, size_t *n)
 {
         MdevType found = {}, *more;
         char path[PATH_MAX], number[16];
-        int length;
+        int length, r;
 
         if (strlen(parent) >= sizeof(found.parent) || strlen(type) >= sizeof(found.type))
                 return 0;
@@ -43,14 +48,18 @@ static int add_type(const char *parent, const char *type, MdevType **types, size
         strcpy(found.type, type);
         length = snprintf(path, sizeof(path), PARENTS_PATH "/%s/mdev_supported_types/%s/", parent, type);
         (void)snprintf(path + length, sizeof(path) - (size_t)length, "name");
-        read_line(path, found.name, sizeof(found.name));
+        r = read_line(path, found.name, sizeof(found.name));
+        if (r < 0)
+                return r;
         if (!found.name[0])
                 strcpy(found.name, type);
         (void)snprintf(path + length, sizeof(path) - (size_t)length, "available_instances");
-        read_line(path, number, sizeof(number));
+        r = read_line(path, number, sizeof(number));
+        if (r < 0 && r != -EIO) /* which its driver may say, of this one type */
+                return r;
         found.available = (unsigned)strtoul(number, NULL, 10);
         (void)snprintf(path, sizeof(path), PARENTS_PATH "/%s/numa_node", parent);
-        read_line(path, number, sizeof(number));
+        (void)read_line(path, number, sizeof(number));
         found.numa_node = number[0] ? (int)strtol(number, NULL, 10) : -1;
 
         more = reallocarray(*types, *n + 1, sizeof(*more));
@@ -69,25 +78,45 @@ static int compare_types(const void *a, const void *b)
         return r != 0 ? r : strcmp(x->parent, y->parent);
 }
 
+/* The next name of a folder that opendir() gave, or NULL, but those with a dot in front: 1, 0 at the end or where there is no
+ * such folder, -errno. */
+static int next_name(DIR *dir, const char **ret)
+{
+        const struct dirent *entry;
+
+        if (!dir)
+                return errno_is_trouble(errno) ? -errno : 0;
+        do {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno; /* 0: that was all */
+        } while (entry->d_name[0] == '.');
+        *ret = entry->d_name;
+        return 1;
+}
+
 int mdev_types_read(MdevType **ret, size_t *ret_n)
 {
         _cleanup_(closedirp) DIR *parents = opendir(PARENTS_PATH);
         _cleanup_free_ MdevType *types = NULL;
-        struct dirent *parent, *type;
+        const char *parent, *type;
         char path[PATH_MAX];
         size_t n = 0;
-        int r = 0;
+        int r;
 
-        while (parents && r >= 0 && (parent = readdir(parents))) {
+        while ((r = next_name(parents, &parent)) > 0) {
                 _cleanup_(closedirp) DIR *dir = NULL;
 
-                if (parent->d_name[0] == '.')
-                        continue;
-                (void)snprintf(path, sizeof(path), PARENTS_PATH "/%s/mdev_supported_types", parent->d_name);
+                (void)snprintf(path, sizeof(path), PARENTS_PATH "/%s/mdev_supported_types", parent);
                 dir = opendir(path);
-                while (dir && r >= 0 && (type = readdir(dir)))
-                        if (type->d_name[0] != '.')
-                                r = add_type(parent->d_name, type->d_name, &types, &n);
+                while ((r = next_name(dir, &type)) > 0) {
+                        r = add_type(parent, type, &types, &n);
+                        if (r < 0)
+                                return r;
+                }
+                if (r < 0)
+                        return r;
         }
         if (r < 0)
                 return r;

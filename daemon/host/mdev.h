@@ -7,7 +7,7 @@
 #include "daemon/core/host.h"
 
 /* Every type of every parent, by type, then parent; the caller frees. Reads what the kernel keeps in memory, or asks the
- * parent's driver: for the loop, once for a request. */
+ * parent's driver: for the loop, once for a request. 0, or -errno where it cannot be told. */
 int mdev_types_read(MdevType **ret, size_t *ret_n);
 
 /* Makes one. Returns once it is on its driver, or with the driver's errno: for workers. `ret_text` has REASON_MAX bytes. */

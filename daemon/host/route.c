@@ -11,6 +11,8 @@
 
 #include "daemon/host/route.h"
 
+#define DUMP_TRIES 5
+
 typedef struct Request {
         struct nlmsghdr header;
         union {
@@ -115,7 +117,8 @@ static bool match_route(const struct nlmsghdr *message, unsigned ifindex, char r
                format_prefix(route->rtm_family, RTA_DATA(to), route->rtm_dst_len, ret);
 }
 
-/* 1 at the first match, 0 at the end of the dump. The socket goes with what is left of it. */
+/* 1 at the first match, 0 at the end of the dump, -EAGAIN where the kernel says that it may have left something out, since
+ * what it lists was changed meanwhile. The socket goes with what is left of it. */
 static int dump(const Request *request, Match match, unsigned ifindex, char ret[static ROUTE_TEXT_MAX])
 {
         _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -123,6 +126,7 @@ static int dump(const Request *request, Match match, unsigned ifindex, char ret[
                 char bytes[32768];
                 struct nlmsghdr align;
         } buffer;
+        bool interrupted = false;
         int on = 1;
 
         if (fd < 0)
@@ -141,8 +145,9 @@ static int dump(const Request *request, Match match, unsigned ifindex, char ret[
                 n = (unsigned)received;
                 for (const struct nlmsghdr *message = &buffer.align; NLMSG_OK(message, n);
                      message = NLMSG_NEXT(message, n)) {
+                        interrupted |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
                         if (message->nlmsg_type == NLMSG_DONE)
-                                return 0;
+                                return interrupted ? -EAGAIN : 0;
                         if (message->nlmsg_type == NLMSG_ERROR) {
                                 const struct nlmsgerr *error = NLMSG_DATA(message);
 
@@ -177,7 +182,8 @@ static int ask(unsigned type, Match match, unsigned ifindex, char ret[static ROU
                         request.attribute.rta_len = RTA_LENGTH(sizeof(request.ifindex));
                         request.ifindex = ifindex;
                 }
-                r = dump(&request, match, ifindex, ret);
+                for (unsigned tries = 0; tries == 0 || (r == -EAGAIN && tries < DUMP_TRIES); tries++)
+                        r = dump(&request, match, ifindex, ret);
         }
         return r;
 }

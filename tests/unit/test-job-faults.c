@@ -12,6 +12,7 @@
 /* After these four. */
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -21,6 +22,8 @@
 #include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/job-internal.h"
+#include "daemon/host/mdev.h"
+#include "daemon/host/route.h"
 #include "daemon/host/unit-kill.h"
 #include "tests/fixtures/failing-calls.h"
 #include "tests/unit/fake-root.h"
@@ -397,6 +400,62 @@ static void test_type(void **state)
         assert_int_equal(last_argument, VFIO_TYPE1_IOMMU);
 }
 
+/* What mdevs can be made is known, or is not. */
+static void try_types(bool failed)
+{
+        _cleanup_free_ MdevType *types = NULL;
+        size_t n;
+        int r;
+
+        r = mdev_types_read(&types, &n);
+        if (r < 0) {
+                assert_true(failed);
+                assert_int_equal(r, -with);
+                return;
+        }
+        assert_int_equal(n, 1);
+        assert_true(types[0].available == 3 || (failed && with == EIO)); /* its driver's word */
+        assert_string_equal(types[0].name, "Serial");
+}
+
+static void test_types(void **state)
+{
+        write_file("/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1", "name", "Serial\n");
+        write_file("/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1", "available_instances", "3\n");
+        each_fault(try_types);
+}
+
+/* --- a list of addresses that has none --- */
+
+static unsigned n_interrupted; /* so many lists may have left some out */
+
+ssize_t __wrap_recv(int fd, void *ret, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *ret, size_t size, int flags)
+{
+        struct nlmsghdr *message = ret;
+
+        *message = (struct nlmsghdr){ .nlmsg_len = NLMSG_LENGTH(sizeof(int)), .nlmsg_type = NLMSG_DONE };
+        if (n_interrupted > 0) {
+                n_interrupted--;
+                message->nlmsg_flags = NLM_F_DUMP_INTR;
+        }
+        return (ssize_t)message->nlmsg_len;
+}
+
+/* An interface has no address where the whole list has none. */
+static void test_interrupted(void **state)
+{
+        char text[ROUTE_TEXT_MAX];
+
+        n_interrupted = 2;
+        assert_int_equal(route_address(1, text), 0);
+        assert_int_equal(n_interrupted, 0);
+        n_interrupted = UINT32_MAX;
+        assert_int_equal(route_address(1, text), -EAGAIN);
+        assert_int_equal(route_over(1, text), -EAGAIN);
+        n_interrupted = 0;
+}
+
 /* --- a process of a user's unit, which is a part of the unit of all that this user runs --- */
 
 static int user_unit_error;
@@ -447,8 +506,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(presence), TEST(override), TEST(release), TEST(functions), TEST(unbind),    TEST(mdev),
-                TEST(bind),     TEST(make),     TEST(reset),   TEST(type),      TEST(user_unit),
+                TEST(presence),  TEST(override), TEST(release),     TEST(functions), TEST(unbind),
+                TEST(mdev),      TEST(bind),     TEST(make),        TEST(reset),     TEST(type),
+                TEST(user_unit), TEST(types),    TEST(interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
