@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-device.h>
 #include <systemd/sd-hwdb.h>
@@ -38,9 +40,10 @@ struct Inventory {
         size_t n_other_buses;
         sd_event *event;
         sd_event_source
-                *again; /* looks at mdevs again whose type was not there yet, or at all after `missed` */
-        bool missed;    /* an event's device could not be read */
-        bool complete;  /* all that were there at the start have been told of */
+                *again;  /* looks at mdevs again whose type was not there yet, or at all after `missed` */
+        bool missed;     /* an event's device could not be read */
+        uint32_t n_lost; /* events, as the kernel counts them */
+        bool complete;   /* all that were there at the start have been told of */
         InventoryUpdate update;
         InventoryRemove remove;
         InventoryReleased released;
@@ -401,6 +404,22 @@ static void on_vfio_device_gone(Inventory *inventory, sd_device *device)
         inventory->released(inventory->userdata, parent, false);
 }
 
+/* Whether events were lost since this was asked last: the kernel drops those that the monitor's socket has no room for, and
+ * libsystemd does not tell (version 252). What was told before is in the queue still, so there is an event to ask upon. */
+static bool has_lost_events(Inventory *inventory)
+{
+        uint32_t info[SK_MEMINFO_VARS] = {}, lost;
+        socklen_t size = sizeof(info);
+        int fd;
+
+        fd = sd_event_source_get_io_fd(sd_device_monitor_get_event_source(inventory->monitor));
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0)
+                return false;
+        lost = info[SK_MEMINFO_DROPS] - inventory->n_lost;
+        inventory->n_lost = info[SK_MEMINFO_DROPS];
+        return lost > 0;
+}
+
 static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdata)
 {
         Inventory *inventory = userdata;
@@ -408,6 +427,10 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
         const char *bus, *name, *path;
         sd_device_action_t action;
 
+        if (has_lost_events(inventory)) {
+                inventory->missed = true;
+                (void)look_again(inventory);
+        }
         if (sd_device_get_subsystem(device, &bus) < 0 || sd_device_get_sysname(device, &name) < 0 ||
             sd_device_get_action(device, &action) < 0)
                 return 0;
@@ -486,7 +509,7 @@ static const char *bus_at(const Inventory *inventory, size_t i)
                         return i - n < inventory->n_other_buses ? inventory->other_buses[i - n] : NULL;
 }
 
-static int listen(Inventory *inventory, sd_event *event)
+static int start_monitor(Inventory *inventory, sd_event *event)
 {
         int r;
 
@@ -588,7 +611,7 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
                 return r;
 
         find_other_buses(inventory);
-        r = listen(inventory, event);
+        r = start_monitor(inventory, event);
         if (r < 0)
                 return r;
         r = enumerate(inventory, false);

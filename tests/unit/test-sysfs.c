@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-device.h>
 #include <umockdev.h>
@@ -558,6 +560,37 @@ static void test_override_while_probing(void **state)
         assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "igb");
 }
 
+static uint32_t n_dropped;
+
+int __wrap_getsockopt(int fd, int level, int name, void *ret, socklen_t *size);
+int __wrap_getsockopt(int fd, int level, int name, void *ret, socklen_t *size)
+{
+        assert_true(level == SOL_SOCKET && name == SO_MEMINFO);
+        assert_true(*size > SK_MEMINFO_DROPS * sizeof(uint32_t));
+        ((uint32_t *)ret)[SK_MEMINFO_DROPS] = n_dropped;
+        return 0;
+}
+
+/* The kernel has dropped events, one of a new device among them: all devices are looked at again, once for each time. */
+static void test_lost_events(void **state)
+{
+        Machine *machine = *state;
+
+        add(machine, IGB, "pci", "igb", 1, "");
+        start(machine);
+        add(machine, "pci0000:00/0000:00:03.0", "pci", "igb", 2, "");
+        run_until(machine, &machine->n_updates, 2); /* of the folder that umockdev has made */
+        on_remove(machine, "0000:00:03.0");         /* as if not */
+        n_dropped = 7;
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "change");
+        run_until(machine, &machine->n_updates, 5);
+        assert_non_null(find(machine, "0000:00:03.0"));
+        umockdev_testbed_uevent(machine->bed, DEVICES IGB, "change");
+        run_until(machine, &machine->n_updates, 6);
+        assert_int_equal(sd_event_run(machine->event, USEC_PER_SEC / 2), 0);
+        assert_int_equal(machine->n_updates, 6);
+}
+
 /* Which drivers can be bound: by driver_override only, and where there is none the driver stays. */
 static void test_bind(void **state)
 {
@@ -602,6 +635,7 @@ int main(void)
                 TEST(released),     TEST(override),
                 TEST(bind),         TEST(faults),
                 TEST(cannot_count), TEST(override_while_probing),
+                TEST(lost_events),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
