@@ -12,6 +12,8 @@
 #include "daemon/host/driver.h"
 #include "daemon/host/link.h"
 
+#define RESTORE_TRIES 3
+
 static int write_attribute(const char *path, const char *value, char *ret_text)
 {
         _cleanup_close_ int fd = -EBADF;
@@ -241,8 +243,8 @@ int driver_rebind(const char *bus, const char *name, const char *driver, char *r
         return r < 0 ? r : k;
 }
 
-int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
-                   char *ret_text)
+static int restore_once(const char *bus, const char *name, const char *driver, const char *override,
+                        char *ret_text)
 {
         char text[REASON_MAX];
         int r, k;
@@ -262,6 +264,17 @@ int driver_restore(const char *bus, const char *name, const char *driver, const 
                 return r;
         memcpy(ret_text, text, sizeof(text));
         return k;
+}
+
+int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
+                   char *ret_text)
+{
+        int r = -EAGAIN;
+
+        /* Nobody else would put it back: so what was short gets the chance not to be so any more. */
+        for (unsigned tries = 0; tries < RESTORE_TRIES && r < 0 && errno_is_trouble(r); tries++)
+                r = restore_once(bus, name, driver, override, ret_text);
+        return r;
 }
 
 int driver_read_number(const char *bus, const char *name, const char *attribute, unsigned *ret,

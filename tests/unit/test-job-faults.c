@@ -335,6 +335,26 @@ static void test_bind(void **state)
         assert_file(PCI D1 "/driver_override", "kept");
 }
 
+/* What is put back is put back, though a call fails. */
+static void try_restore(bool failed)
+{
+        char text[REASON_MAX], path[PATH_MAX];
+
+        (void)snprintf(path, sizeof(path), "%s" PCI D1 "/driver_override", root);
+        assert_int_equal(truncate(path, 0), 0);
+        assert_int_equal(driver_restore("pci", D1, "igb", "kept", text), 0);
+        assert_file(PCI D1 "/driver_override", "kept");
+}
+
+static void test_restore(void **state)
+{
+        char text[REASON_MAX];
+
+        make_device(D1, "igb", "7");
+        each_fault(try_restore);
+        assert_int_equal(driver_restore("pci", VF1, "igb", "kept", text), -ENOENT); /* an answer */
+}
+
 /* An mdev that was made has the group that it has. */
 static void try_make(bool failed)
 {
@@ -506,9 +526,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(presence),  TEST(override), TEST(release),     TEST(functions), TEST(unbind),
-                TEST(mdev),      TEST(bind),     TEST(make),        TEST(reset),     TEST(type),
-                TEST(user_unit), TEST(types),    TEST(interrupted),
+                TEST(presence), TEST(override),  TEST(release), TEST(functions),   TEST(unbind),
+                TEST(mdev),     TEST(bind),      TEST(make),    TEST(restore),     TEST(reset),
+                TEST(type),     TEST(user_unit), TEST(types),   TEST(interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
