@@ -22,6 +22,7 @@
 #include "daemon/host/iommufd.h"
 #include "daemon/host/link.h"
 #include "daemon/host/modalias.h"
+#include "daemon/host/override.h"
 #include "daemon/host/sysfs.h"
 #include "daemon/host/vfio.h"
 
@@ -29,6 +30,8 @@
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
 #define MISSED_USEC     (200 * USEC_PER_MSEC)
 #define ENUMERATE_TRIES 3
+#define OVERRIDE_USEC   (200 * USEC_PER_MSEC)
+#define WAITING_MAX     5 /* after so many none is asked any more: the start has other things to do */
 #define GROUPS_PATH     "/sys/kernel/iommu_groups"
 #define VFIO_DEVICES    "vfio-dev" /* the class of what VFIO makes of a device */
 
@@ -40,10 +43,11 @@ struct Inventory {
         size_t n_other_buses;
         sd_event *event;
         sd_event_source
-                *again;  /* looks at mdevs again whose type was not there yet, or at all after `missed` */
-        bool missed;     /* an event's device could not be read */
-        uint32_t n_lost; /* events, as the kernel counts them */
-        bool complete;   /* all that were there at the start have been told of */
+                *again;     /* looks at mdevs again whose type was not there yet, or at all after `missed` */
+        bool missed;        /* an event's device could not be read */
+        uint32_t n_lost;    /* events, as the kernel counts them */
+        unsigned n_waiting; /* devices whose driver_override was waited for in vain, at the start */
+        bool complete;      /* all that were there at the start have been told of */
         InventoryUpdate update;
         InventoryRemove remove;
         InventoryReleased released;
@@ -237,13 +241,22 @@ static bool is_probed(sd_device *bound, const char *driver)
  * a VFIO driver away, which is gone by then, has that until the last user has closed the device; and whoever takes virtual
  * functions away has the physical one's until all their users have. So of those it is not read: what the broker
  * would put back is read by its worker once more, and only a crash just then forgets it. */
-static int read_override(const char *name, DeviceInfo *info)
+static int read_override(Inventory *inventory, const char *name, DeviceInfo *info)
 {
         int r;
 
         if (!info->driver[0] || info->driver_is_vfio || info->virtual_functions_max > 0)
                 return 0;
-        r = driver_read_override(info->bus, name, info->driver_override);
+        if (inventory->complete)
+                r = driver_read_override(info->bus, name, info->driver_override);
+        else if (inventory->n_waiting == WAITING_MAX)
+                return 0;
+        else
+                r = override_read(info->bus, name, OVERRIDE_USEC, info->driver_override);
+        if (r == -ETIMEDOUT) {
+                inventory->n_waiting++;
+                return 0;
+        }
         if (r < 0 && errno_is_trouble(r))
                 return r;
         info->override_known = true; /* a bus may have none */
@@ -291,7 +304,7 @@ static int read_device(Inventory *inventory, sd_device *device, sd_device *bound
         if (r >= 0)
                 r = driver_current(bus, name, info.driver, &info.driver_is_vfio);
         if (r >= 0 && (!inventory->complete || (bound && is_probed(bound, info.driver))))
-                r = read_override(name, &info);
+                r = read_override(inventory, name, &info);
         if (r >= 0)
                 r = read_group(&info);
         if (r >= 0)

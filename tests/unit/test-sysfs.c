@@ -18,6 +18,7 @@
 #include "daemon/host/bus-table.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/sysfs.h"
+#include "tests/fixtures/count-fds.h"
 #include "tests/fixtures/failing-calls.h"
 
 #define UUID      "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
@@ -560,6 +561,31 @@ static void test_override_while_probing(void **state)
         assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "igb");
 }
 
+/* The start does not wait for it either, for longer than a moment, and knows of the others. */
+static void test_start_while_probing(void **state)
+{
+        Machine *machine = *state;
+        _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *attribute = NULL;
+        unsigned before = count_fds();
+
+        add(machine, IGB, "pci", "igb", 1, "A: driver_override=igb\n");
+        add(machine, "pci0000:00/0000:00:03.0", "pci", "igb", 2, "A: driver_override=igb\n");
+        assert_true(asprintf(&attribute, "%s" DEVICES IGB "/driver_override", root) > 0);
+        umockdev_testbed_disable(machine->bed);
+        assert_int_equal(unlink(attribute), 0);
+        assert_int_equal(mkfifo(attribute, 0600), 0);
+        umockdev_testbed_enable(machine->bed);
+        (void)alarm(30); /* ends the test if it waits */
+        start(machine);
+        (void)alarm(0);
+        assert_false(find(machine, "0000:00:02.0")->override_known);
+        assert_string_equal(find(machine, "0000:00:02.0")->driver, "igb");
+        assert_true(find(machine, "0000:00:03.0")->override_known);
+        assert_string_equal(find(machine, "0000:00:03.0")->driver_override, "igb");
+        machine->inventory = inventory_free(machine->inventory);
+        assert_int_equal(count_fds(), before);
+}
+
 static uint32_t n_dropped;
 
 int __wrap_getsockopt(int fd, int level, int name, void *ret, socklen_t *size);
@@ -635,7 +661,7 @@ int main(void)
                 TEST(released),     TEST(override),
                 TEST(bind),         TEST(faults),
                 TEST(cannot_count), TEST(override_while_probing),
-                TEST(lost_events),
+                TEST(lost_events),  TEST(start_while_probing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
