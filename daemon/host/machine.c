@@ -269,10 +269,16 @@ static uint64_t machine_random(Host *host)
         return n;
 }
 
+/* Where that cannot be told its open will; else a lease would get the other backend for want of memory. */
+static bool may_exist(const char *path)
+{
+        return access(path, F_OK) == 0 || errno_is_trouble(errno);
+}
+
 static unsigned machine_backends(Host *host)
 {
-        return (access(IOMMUFD_PATH, F_OK) == 0 ? POLICY_BACKEND_IOMMUFD : 0) |
-               (access(CONTAINER_PATH, F_OK) == 0 ? POLICY_BACKEND_GROUP : 0);
+        return (may_exist(IOMMUFD_PATH) ? POLICY_BACKEND_IOMMUFD : 0) |
+               (may_exist(CONTAINER_PATH) ? POLICY_BACKEND_GROUP : 0);
 }
 
 static int machine_context_open(Host *host, unsigned backend, int *ret_fd)

@@ -22,9 +22,11 @@
 #include "daemon/host/container.h"
 #include "daemon/host/driver.h"
 #include "daemon/host/job-internal.h"
+#include "daemon/host/machine.h"
 #include "daemon/host/mdev.h"
 #include "daemon/host/route.h"
 #include "daemon/host/unit-kill.h"
+#include "policy/policy-file.h"
 #include "tests/fixtures/failing-calls.h"
 #include "tests/unit/fake-root.h"
 
@@ -445,6 +447,27 @@ static void test_types(void **state)
         each_fault(try_types);
 }
 
+static Host *machine;
+
+static void try_backends(bool failed)
+{
+        assert_int_equal(machine->ops->backends(machine), POLICY_BACKEND_ALL);
+}
+
+/* A lease does not get the other backend, nor none. */
+static void test_backends(void **state)
+{
+        sd_event *event;
+
+        write_file("/dev", "iommu", "");
+        write_file("/dev/vfio", "vfio", "");
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(machine_new(event, NULL, &machine), 0);
+        each_fault(try_backends);
+        machine = machine_free(machine);
+        sd_event_unref(event);
+}
+
 /* --- a list of addresses that has none --- */
 
 static unsigned n_interrupted; /* so many lists may have left some out */
@@ -526,9 +549,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(presence), TEST(override),  TEST(release), TEST(functions),   TEST(unbind),
-                TEST(mdev),     TEST(bind),      TEST(make),    TEST(restore),     TEST(reset),
-                TEST(type),     TEST(user_unit), TEST(types),   TEST(interrupted),
+                TEST(presence), TEST(override),  TEST(release), TEST(functions), TEST(unbind),
+                TEST(mdev),     TEST(bind),      TEST(make),    TEST(restore),   TEST(reset),
+                TEST(type),     TEST(user_unit), TEST(types),   TEST(backends),  TEST(interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
