@@ -388,12 +388,15 @@ static int launch(HostJob *job)
         Workers *workers = job->workers;
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         pid_t parent = getpid();
-        int pair[2], r;
+        int pair[2], room = 2 * (int)sizeof(JobResult), r;
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
+        /* A message is whole or not at all, and some hosts give a socket less than a result has (net.core.wmem_default). */
+        if (setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) < 0)
+                return -errno;
 
         job->pid = fork();
         if (job->pid < 0)

@@ -213,6 +213,31 @@ static void test_too_few_files(void **state)
         assert_int_equal(count_fds(), before);
 }
 
+static int room; /* that a new socket has, or 0: as the kernel has it */
+
+int __real_socketpair(int domain, int type, int protocol, int ret[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ret[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ret[2])
+{
+        int r = __real_socketpair(domain, type, protocol, ret);
+
+        for (int i = 0; i < 2 && r == 0 && room > 0; i++)
+                assert_int_equal(setsockopt(ret[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+        return r;
+}
+
+/* A result arrives on a host whose net.core.wmem_default is less than it has. */
+static void test_little_room(void **state)
+{
+        Seen seen;
+
+        room = 16384;
+        run(NULL, &seen);
+        room = 0;
+        assert_int_equal(seen.result.error, 0);
+        assert_int_equal(seen.result.devices[0].step, STEP_BIND_DRIVER);
+}
+
 static int watch_error;
 
 int __real_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
@@ -285,6 +310,7 @@ int main(void)
                 cmocka_unit_test(test_killed),
                 cmocka_unit_test(test_inherits_nothing),
                 cmocka_unit_test(test_too_few_files),
+                cmocka_unit_test(test_little_room),
                 cmocka_unit_test(test_unwatched),
                 cmocka_unit_test(test_limit), /* the last: its workers hang until the test ends */
         };
