@@ -102,8 +102,11 @@ void broker_job_ended(Broker *broker);
 /* Takes a job's word on one device over: the driver, the driver before, the reset. */
 void device_take_result(Broker *broker, Device *device, const JobDeviceResult *result);
 
-/* Writes the lease's record; an event where that fails. -errno. */
+/* Writes the lease's record; an event where that fails, and the record is stale. -errno. */
 int lease_put_record(Lease *lease);
+/* Writes those that are stale, before anything is granted: a device that left its lease may still be in the record of that,
+ * and after a restart it would be that lease's again. -errno. */
+int lease_put_stale_records(Broker *broker);
 
 /* Writes the device's record, or drops it where there is nothing to remember; an event where that fails. */
 void broker_device_put_record(Broker *broker, const Device *device);

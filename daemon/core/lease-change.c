@@ -134,7 +134,9 @@ static int split(Lease *lease, Device *const *devices, size_t n, EndReason reaso
                 return r;
         }
         keep_own_devices(lease);
-        (void)lease_put_record(lease); /* where it fails, the part's record is the one that counts */
+        /* Where it fails, the part's record counts as long as there is one, and it is written before anybody is granted
+         * what has left. */
+        (void)lease_put_record(lease);
         *ret = part;
         return 0;
 }

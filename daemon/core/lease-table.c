@@ -107,10 +107,19 @@ int lease_put_record(Lease *lease)
         if (!broker->store)
                 return 0;
         r = broker->store->lease_put(broker->store_userdata, lease);
-        if (r >= 0)
-                lease->record_stale = false;
-        else
+        lease->record_stale = r < 0;
+        if (r < 0)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
                              "The record of lease %s cannot be written: %s", lease->id, strerror(-r));
+        return r;
+}
+
+int lease_put_stale_records(Broker *broker)
+{
+        int r = 0;
+
+        for (Lease *lease = broker->leases; lease && r >= 0; lease = lease->hh.next)
+                if (lease->record_stale)
+                        r = lease_put_record(lease);
         return r;
 }

@@ -107,7 +107,7 @@ struct Lease {
         bool took
                 [JOB_DEVICES_MAX]; /* from the driver that it had, which gets it back unless the lease is granted */
         size_t n_devices;
-        bool record_stale; /* devices were settled since the record was written: they may be others' soon */
+        bool record_stale; /* it could not be written, or devices were settled since: they may be others' soon */
 
         Container *container; /* one reference */
         Lease *target;        /* borrowed: the lease that these devices are added to, once they are open */

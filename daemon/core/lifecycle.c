@@ -498,6 +498,8 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
         keep_holder(broker, holder, lease->id);
         r = holder_read_base(broker, holder);
         if (r >= 0)
+                r = lease_put_stale_records(broker);
+        if (r >= 0)
                 r = lease_put_record(lease);
         if (r >= 0)
                 r = lease_watch(lease);

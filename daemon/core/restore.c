@@ -216,7 +216,8 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 r = carry_on(lease, record);
                 if (r >= 0 && record->state == LEASE_REVOKING)
                         r = lease_revoke_restore(lease, record);
-                if (r >= 0 && lost)
+                /* What is gone, or another record has, may soon be another lease's. */
+                if (r >= 0 && lease->n_devices < record->n_devices)
                         (void)lease_put_record(lease);
                 if (r < 0)
                         return give_up(broker, lease, NULL, NULL, r);

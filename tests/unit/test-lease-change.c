@@ -273,6 +273,61 @@ static void test_two_records(void **state)
         assert_state(broker_device(core->broker, D1), DEVICE_LEASED);
 }
 
+/* What has left is granted to another tenant only when no record gives it to the first any more. */
+static void test_remove_half_recorded(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = setup_three(core), *red = core_process(core, 300, UID_RED);
+        Lease *lease = GRANT(core, vmm, { D1, D3 });
+        const char *id = D3;
+        Refusal refusal;
+
+        core->skip[OP_LEASE_PUT] = 1; /* that of the part */
+        core->fail[OP_LEASE_PUT] = EIO;
+        assert_int_equal(broker_lease_remove(core->broker, lease, &id, 1, &refusal), 0);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_state(broker_device(core->broker, D3), DEVICE_AVAILABLE);
+        (void)REFUSED(core, (Result)-EIO, red, { D3 });
+        core->fail[OP_LEASE_PUT] = 0;
+        (void)GRANT(core, red, { D3 });
+        core_restart(core);
+        assert_string_equal(broker_device(core->broker, D3)->lease->tenant->name, "red");
+        core->record_failed = false;
+        core_check(core);
+}
+
+/* The same after a crash between the two records. */
+static void test_remove_crash(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = setup_three(core), *red = core_process(core, 300, UID_RED);
+        Lease *lease = GRANT(core, vmm, { D1, D3 });
+        LeaseRecord active = *core_lease_record(core, lease->id), part;
+        const char *id = D3;
+        Refusal refusal;
+
+        fake_host_device(core->fake, D3)->hang = true;
+        assert_int_equal(broker_lease_remove(core->broker, lease, &id, 1, &refusal), 0);
+        part = *core_lease_record(core, broker_device(core->broker, D3)->lease->id);
+        core->leases->record = active;
+        core->record_failed = true;
+        core_restart_empty(core);
+        fake_host_device(core->fake, D3)->hang = false;
+        broker_restore_begin(core->broker);
+        assert_int_equal(broker_restore_lease(core->broker, &part), 0);
+        assert_int_equal(broker_restore_lease(core->broker, &active), 0);
+        broker_restore_end(core->broker);
+        (void)fake_host_run(core->fake);
+        assert_state(broker_device(core->broker, D3), DEVICE_AVAILABLE);
+        (void)GRANT(core, red, { D3 });
+        core_restart(core);
+        assert_string_equal(broker_device(core->broker, D3)->lease->tenant->name, "red");
+        assert_string_equal(broker_device(core->broker, D1)->lease->tenant->name, "blue");
+        core->record_failed = false;
+        core_check(core);
+}
+
 /* All fds once more: the device was neither reset nor given to anybody, and a private iommufd is a new one. */
 static void test_reissue(void **state)
 {
@@ -361,6 +416,8 @@ int main(void)
                 TEST(remove),
                 TEST(remove_without_record),
                 TEST(two_records),
+                TEST(remove_half_recorded),
+                TEST(remove_crash),
                 TEST(reissue),
                 TEST(reissue_meanwhile),
         };
