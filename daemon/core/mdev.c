@@ -169,15 +169,28 @@ static int take_result(Lease *lease, const JobResult *result, Refusal *refusal)
                         return r;
                 memcpy(open->driver, made->driver_now, sizeof(open->driver));
                 open->group = made->group;
-                if (lease->backend != POLICY_BACKEND_GROUP)
-                        continue;
-                if (made->group < 0)
+                if (lease->backend == POLICY_BACKEND_GROUP && made->group < 0)
                         return refuse(refusal, RESULT_BACKEND_UNAVAILABLE,
                                       "The mdev that was made on %s has no VFIO group.",
                                       device->info.mdev_parent);
-                (void)job_group(lease->pending, made->group);
         }
         return r;
+}
+
+/* What the container has by now: others may have joined it, or closed a file of it, since the plan was made. The groups are
+ * in the order of the lease's devices, in which their files are taken (lifecycle.c). */
+static void take_files(const Lease *lease, Job *open)
+{
+        const Container *container = lease->container;
+
+        open->context = container->fd;
+        open->join = container_in_use(lease->broker, container, lease);
+        open->n_groups = 0;
+        for (size_t i = 0; i < lease->n_devices && lease->backend == POLICY_BACKEND_GROUP; i++) {
+                int number = lease->devices[i]->info.group;
+
+                job_group(open, number)->fd = container_group_fd(container, number);
+        }
 }
 
 static void make_done(void *userdata, JobResult *result)
@@ -196,8 +209,10 @@ static void make_done(void *userdata, JobResult *result)
         }
         r = take_result(lease, result, &refusal);
         open = TAKE_PTR(lease->pending);
-        if (r == 0)
+        if (r == 0) {
+                take_files(lease, open);
                 r = refuse_start(lease_start_open(lease, open), &refusal);
+        }
         if (r != 0)
                 fail(lease, r, &refusal);
         broker_job_ended(broker);

@@ -109,12 +109,13 @@ static void set_proof(Model *device)
 /* It is what its kind says: the fake machine names its files. */
 static void check_kind(const LeaseFd *row)
 {
+        bool group = streq(row->kind, "group");
         char path[64], target[128] = "", wanted[DEVICE_ID_MAX + 16];
 
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", row->fd);
         assert_true(readlink(path, target, sizeof(target) - 1) > 0);
-        (void)snprintf(wanted, sizeof(wanted), "/memfd:%s (deleted)",
-                       streq(row->kind, "device") ? row->id : row->kind);
+        (void)snprintf(wanted, sizeof(wanted), "/memfd:%s%s (deleted)", group ? "group-" : "",
+                       group || streq(row->kind, "device") ? row->id : row->kind);
         assert_string_equal(target, wanted);
 }
 

@@ -217,6 +217,27 @@ static void test_group_backend(void **state)
                 7);
 }
 
+/* Each group has its own file, in whatever order what is made and what is there were asked for. */
+static void test_group_files(void **state)
+{
+        Core *core = *state;
+        Stage stage = set_stage(core);
+        const Lease *lease;
+
+        (void)core_device(core, PCI, 7, "vfio-pci");
+        lease = GRANT(core, stage.blue, { "pool:serial", PCI }, .backend = POLICY_BACKEND_GROUP);
+        assert_int_equal(lease->container->n_groups, 2);
+        for (size_t i = 0; i < lease->container->n_groups; i++) {
+                char path[64], target[64] = "", wanted[64];
+
+                (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", lease->container->groups[i].fd);
+                (void)snprintf(wanted, sizeof(wanted), "/memfd:group-%d (deleted)",
+                               lease->container->groups[i].number);
+                assert_true(readlink(path, target, sizeof(target) - 1) > 0);
+                assert_string_equal(target, wanted);
+        }
+}
+
 /* None is left after all, or the driver fails: the one who asked hears it, and nothing stays; a device of the host that
  * was to come with it is as before. */
 static void test_make_fails(void **state)
@@ -502,13 +523,40 @@ static void test_add(void **state)
         assert_int_equal(left(core), 6);
 }
 
+/* The open that comes after the making has the container's files of that moment: a Reissue has closed its own since. */
+static void test_add_while_reissued(void **state)
+{
+        Core *core = *state;
+        Stage stage = set_stage(core);
+        Answer reissued = {}, added = {};
+        Lease *lease;
+        int context;
+
+        (void)core_device(core, PCI, 1, "vfio-pci");
+        lease = GRANT(core, stage.blue, { PCI });
+        assert_int_equal(core_reissue(core, lease, &reissued), 0);
+        context = lease->container->fd;
+        assert_true(context >= 0);
+        assert_int_equal(core_ask(core, &(Ask){ stage.blue, { "pool:serial" }, .lease = lease }, &added), 0);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_int_equal(reissued.error, 0);
+        assert_int_equal(added.error, 0);
+        assert_int_equal(core->fake->last_job.kind, JOB_OPEN);
+        assert_int_equal(core->fake->last_job.context, lease->container->fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(made),       TEST(choice),      TEST(existing_first), TEST(group_backend),
-                TEST(make_fails), TEST(interrupted), TEST(reclaim),        TEST(restart),
-                TEST(events),     TEST(only_for),    TEST(parent),         TEST(add),
+                TEST(made),           TEST(choice),
+                TEST(existing_first), TEST(group_backend),
+                TEST(make_fails),     TEST(interrupted),
+                TEST(reclaim),        TEST(restart),
+                TEST(events),         TEST(only_for),
+                TEST(parent),         TEST(add),
+                TEST(group_files),    TEST(add_while_reissued),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
