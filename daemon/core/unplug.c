@@ -137,7 +137,8 @@ void broker_device_released(Broker *broker, const char *path, bool done)
 
 void unplug_watch(Lease *lease)
 {
-        for (size_t i = 0; i < lease->n_devices && lease_is_held(lease); i++)
+        /* From the end: one that is lost leaves the lease, and those after it move up. */
+        for (size_t i = lease->n_devices; i-- > 0 && lease_is_held(lease);)
                 unplug_check(lease->devices[i]);
         if (is_to_be_watched(lease))
                 look_later(lease->broker);

@@ -478,6 +478,38 @@ static void test_restart(void **state)
         assert_state(broker_device(core->broker, D2), DEVICE_HOST);
 }
 
+/* Two went while the daemon was away: the second is looked at though the first has left the lease, and is lost, too, or
+ * asked for where somebody only begins to take it. */
+static void test_both_while_away(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+
+        (void)GRANT(core, blue, { D1, D2 });
+        strcpy(fake_host_device(core->fake, D1)->driver, "igb");
+        fake_host_device(core->fake, D2)->let_go = true;
+        core_restart(core);
+        core_check(core);
+        assert_int_equal(core->broker->leases->n_devices, 1);
+        assert_true(broker_device(core->broker, D2)->leaving);
+
+        fake_host_device(core->fake, D2)->let_go = false;
+        (void)core_device(core, D2, 2, "igb");
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 2, "vfio-pci");
+        (void)GRANT(core, blue, { D1, D2 });
+        strcpy(fake_host_device(core->fake, D1)->driver, "igb");
+        strcpy(fake_host_device(core->fake, D2)->driver, "igb");
+        core_restart(core);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(broker_device(core->broker, D1), DEVICE_HOST);
+        assert_state(broker_device(core->broker, D2), DEVICE_HOST);
+}
+
 /* --- those who wait --- */
 
 static unsigned n_woken;
@@ -580,12 +612,25 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(deaf),        TEST(worker_is_first),    TEST(unbind),
-                TEST(one_of_two),  TEST(deaf_with_two),      TEST(never),
-                TEST(waiters),     TEST(asked_before),       TEST(both_go),
-                TEST(own_workers), TEST(told_late),          TEST(while_opening),
-                TEST(restart),     TEST(gone_while_opening), TEST(no_timer),
-                TEST(no_record),   TEST(while_reissued),     TEST(added_and_gone),
+                TEST(deaf),
+                TEST(worker_is_first),
+                TEST(unbind),
+                TEST(one_of_two),
+                TEST(deaf_with_two),
+                TEST(never),
+                TEST(waiters),
+                TEST(asked_before),
+                TEST(both_go),
+                TEST(own_workers),
+                TEST(told_late),
+                TEST(while_opening),
+                TEST(restart),
+                TEST(gone_while_opening),
+                TEST(no_timer),
+                TEST(no_record),
+                TEST(while_reissued),
+                TEST(added_and_gone),
+                TEST(both_while_away),
                 TEST(cannot_tell),
         };
 
