@@ -242,6 +242,7 @@ struct Broker {
         bool functions_by_policy;          /* broker_apply_virtual_functions() was called */
         bool room_wanted; /* a call waits, or may, since the jobs at work are as many as may be */
         bool restoring;   /* records are being read: no reclaim begins yet */
+        bool reclaiming;  /* the leases are gone through for such as are to be reclaimed */
 };
 
 /* `store` may be NULL. The policy's reference is taken over where 0 is returned. */

@@ -168,14 +168,18 @@ void broker_retry_stranded(Broker *broker)
         uint64_t now;
         Lease *next;
 
-        if (broker->n_stranded == 0)
+        /* A reclaim that ends may come by here: where a device comes back, a request of an administrator may end. Whoever goes
+         * through the leases already has the next one in hand. */
+        if (broker->n_stranded == 0 || broker->reclaiming)
                 return;
+        broker->reclaiming = true;
         now = broker->host->ops->monotonic(broker->host);
         for (Lease *lease = broker->leases; lease; lease = next) {
                 next = lease->hh.next;
                 if (lease->stranded > 0 && lease->stranded <= now)
                         lease_reclaim(lease);
         }
+        broker->reclaiming = false;
 }
 
 void broker_job_ended(Broker *broker)
@@ -190,11 +194,13 @@ void broker_reclaim_idle(Broker *broker)
 {
         Lease *next;
 
+        broker->reclaiming = true;
         for (Lease *lease = broker->leases; lease; lease = next) {
                 next = lease->hh.next;
                 if (lease->state == LEASE_RECLAIMING && !lease->job && !lease->retry && lease->stranded == 0)
                         lease_reclaim(lease);
         }
+        broker->reclaiming = false;
 }
 
 static void retry_later(Lease *lease)

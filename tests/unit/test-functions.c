@@ -370,15 +370,59 @@ static void test_pf_goes(void **state)
         core_check_idle(core);
 }
 
+/* A function that comes back ends a request of an administrator, from within a round over the reclaims that wait: that ends
+ * the next of them, and the round goes on after it. */
+static void test_comes_back_in_a_round(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE);
+        Lease *first, *second;
+        Answer answer = {};
+
+        (void)add_pf(core, 7);
+        (void)add_vf(core, VF0, 2);
+        (void)add_vf(core, VF1, 3);
+        (void)core_device(core, OTHER, 4, "vfio-pci");
+        fake_host_device(core->fake, PF)->functions = 2;
+        first = GRANT(core, blue, { VF0 });
+        second = GRANT(core, blue, { OTHER });
+        core->fake->job_start_error = EAGAIN;
+        core->fail[OP_TIMER_START] = ENOMEM;
+        broker_lease_end(core->broker, first, END_RELEASED);
+        broker_lease_end(core->broker, second, END_RELEASED);
+        core->fake->job_start_error = core->fail[OP_TIMER_START] = 0;
+        assert_int_equal(core->broker->n_stranded, 2);
+
+        assert_int_equal(ask(core, PF, 2, &answer), 0);
+        broker_device_remove(core->broker, VF0);
+        (void)add_vf(core, VF0, 2);
+        broker_device_remove(core->broker, OTHER);
+        (void)fake_host_run(core->fake);
+        assert_int_equal(answer.n_calls, 0);
+        fake_host_advance(core->fake, SECOND);
+        core_check(core);
+        (void)core_ask(core, &(Ask){ blue, { "none" } }, &(Answer){}); /* which begins a round */
+        assert_int_equal(answer.n_calls, 1);
+        assert_int_equal(answer.error, 0);
+        core_check_idle(core);
+}
+
 #define core_test(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                core_test(test_made_and_taken), core_test(test_late),       core_test(test_refused),
-                core_test(test_leased),         core_test(test_pf_at_work), core_test(test_both_directions),
-                core_test(test_failures),       core_test(test_policy),     core_test(test_pf_goes),
+                core_test(test_made_and_taken),
+                core_test(test_late),
+                core_test(test_refused),
+                core_test(test_leased),
+                core_test(test_pf_at_work),
+                core_test(test_both_directions),
+                core_test(test_failures),
+                core_test(test_policy),
+                core_test(test_pf_goes),
                 core_test(test_used_by_host),
+                core_test(test_comes_back_in_a_round),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
