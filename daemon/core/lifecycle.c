@@ -612,7 +612,7 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
 
         for (size_t i = 0; i < lease->n_devices; i++)
                 if (!lease->settled[i] && lease->devices[i]->state != DEVICE_GONE &&
-                    !lease->devices[i]->old_job)
+                    !(lease->devices[i]->old_job && lease->devices[i]->state == DEVICE_RECLAIMING))
                         (void)device_set_state(lease->devices[i], DEVICE_RECLAIMING, "its lease ended (%s)",
                                                end_reason_to_string(reason));
         (void)lease_put_record(lease);

@@ -5,6 +5,7 @@
  * can be bound once the old ones are closed. Event loop only. */
 
 #include "daemon/core/broker-internal.h"
+#include "daemon/core/old-job.h"
 
 typedef struct Reissue {
         char ids[JOB_DEVICES_MAX][DEVICE_ID_MAX]; /* not pointers: what is removed meanwhile may be gone */
@@ -164,7 +165,7 @@ int broker_lease_reissue(Broker *broker, Lease *lease, unsigned fds_max, Acquire
         if (lease->state != LEASE_ACTIVE)
                 return refuse(refusal, RESULT_NO_SUCH_LEASE, "Lease %s is %s, not active.", lease->id,
                               lease_state_to_string(lease->state));
-        if (lease->job)
+        if (lease->job || old_job_has(lease))
                 return refuse(refusal, RESULT_RATE_LIMITED,
                               "File descriptors of lease %s are being opened already; ask again.",
                               lease->id);

@@ -66,6 +66,40 @@ static void test_opening(void **state)
         (void)GRANT(core, vmm, { D1 });
 }
 
+/* The fds of an active lease were being opened once more: nobody opens them beside the old worker, and where the lease ends
+ * its device is reclaimed, not before that has ended. */
+static void test_reissuing(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *worker = core_process(core, 900, 0);
+        JobRecord record = job_of(worker, JOB_REISSUE, D1);
+        Answer answer = {};
+        const Device *device;
+        Lease *lease;
+
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)GRANT(core, vmm, { D1 });
+        core_restart_empty(core);
+        assert_int_equal(broker_restore_job(core->broker, &record), 0);
+        core_read_records(core);
+        core_check(core);
+        lease = core->broker->leases;
+        device = broker_device(core->broker, D1);
+        assert_state(device, DEVICE_LEASED);
+        assert_int_equal(core_reissue(core, lease, &answer), RESULT_RATE_LIMITED);
+        assert_int_equal(fake_host_n_jobs(core->fake), 0);
+
+        fake_host_end_process(core->fake, vmm);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_state(device, DEVICE_RECLAIMING);
+        assert_int_equal(fake_host_n_jobs(core->fake), 0);
+        fake_host_end_process(core->fake, worker);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_AVAILABLE);
+}
+
 /* Old ones count: a tenant has no more of them at a time by way of a restart. */
 static void test_counted(void **state)
 {
@@ -230,8 +264,8 @@ static void test_make(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(opening), TEST(counted),     TEST(without_lease), TEST(quarantined),
-                TEST(ended),   TEST(device_goes), TEST(make),
+                TEST(reissuing),   TEST(opening), TEST(counted),     TEST(without_lease),
+                TEST(quarantined), TEST(ended),   TEST(device_goes), TEST(make),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
