@@ -16,6 +16,14 @@ static void put_device(Lease *lease, Device *device, bool took)
         device->lease = lease;
 }
 
+static bool took_device(const Lease *lease, const Device *device)
+{
+        for (size_t i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i] == device)
+                        return lease->took[i];
+        return false;
+}
+
 /* Closes the gaps that devices left which belong to another lease now. None is settled in an active lease. */
 static void keep_own_devices(Lease *lease)
 {
@@ -123,7 +131,7 @@ static int split(Lease *lease, Device *const *devices, size_t n, EndReason reaso
         part->container = lease->container;
         part->container->n_leases++;
         for (size_t i = 0; i < n; i++)
-                put_device(part, devices[i], false);
+                put_device(part, devices[i], took_device(lease, devices[i]));
         NOTIFY(broker, lease_added, part);
         r = lease_put_record(part);
         if (r < 0) {

@@ -174,12 +174,14 @@ static int deliver_added(Lease *lease, const JobResult *result)
         size_t first = target->n_devices, n = lease->n_devices;
         LeaseFd rows[LEASE_FDS_MAX];
         char numbers[JOB_DEVICES_MAX][12];
+        bool took[JOB_DEVICES_MAX];
         int fds[JOB_DEVICES_MAX];
         AcquireOutcome outcome = { .fds = rows };
         AcquireDone done = lease->done;
         void *userdata = lease->done_userdata;
         int r;
 
+        memcpy(took, lease->took, sizeof(took));
         r = lease_merge(lease);
         if (r < 0)
                 return r;
@@ -195,6 +197,7 @@ static int deliver_added(Lease *lease, const JobResult *result)
                         ids[i] = target->devices[first + i]->info.id;
                 broker_event(broker, EVENT_TROUBLE, target, NULL, "", "The reply cannot be queued: %s",
                              strerror(-r));
+                memcpy(target->took + first, took, n * sizeof(took[0]));
                 (void)broker_lease_remove(broker, target, ids, n, &refusal);
                 return 0;
         }

@@ -194,6 +194,23 @@ static void test_add_not_delivered(void **state)
         core_check(core);
 }
 
+/* One that was the host's goes back to it, as after an Acquire that is not delivered. */
+static void test_add_of_host_not_delivered(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = setup_three(core);
+        Lease *lease = GRANT(core, vmm, { D1 });
+        Answer answer = { .reply = -ENOBUFS };
+
+        (void)core_device(core, D3, 3, "igb");
+        assert_int_equal(core_ask(core, &(Ask){ vmm, { D3 }, .lease = lease }, &answer), 0);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_int_equal(lease->n_devices, 1);
+        assert_state(broker_device(core->broker, D3), DEVICE_HOST);
+        assert_string_equal(broker_device(core->broker, D3)->info.driver, "igb");
+}
+
 /* A device leaves, is proven free and reset, and the lease goes on. */
 static void test_remove(void **state)
 {
@@ -413,6 +430,7 @@ int main(void)
                 TEST(add_too_many),
                 TEST(end_while_adding),
                 TEST(add_not_delivered),
+                TEST(add_of_host_not_delivered),
                 TEST(remove),
                 TEST(remove_without_record),
                 TEST(two_records),
