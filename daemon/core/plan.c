@@ -152,7 +152,9 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
         const Device *pf = device->info.physical_function[0]
                                    ? broker_device(broker, device->info.physical_function)
                                    : NULL;
-        bool admin = device->admin_job || (pf && pf->admin_job);
+        const Device *parent =
+                device->info.mdev_parent[0] ? broker_device(broker, device->info.mdev_parent) : NULL;
+        bool admin = device->admin_job || (pf && pf->admin_job) || (parent && parent->admin_job);
         HostIsolation host = {};
         Isolation isolation;
         bool kept = linger_is_for_other(device, tenant->name);
@@ -175,7 +177,8 @@ void plan_decide_row(Broker *broker, const PolicyTenant *tenant, const Device *d
                                 isolation == ISOLATION_YES ||
                                 (isolation == ISOLATION_UNKNOWN && host.unsafe_backends == 0),
                 .noiommu = device->info.noiommu,
-                .taken = device->lease || admin || foreign || kept,
+                /* With its parent's driver an mdev goes. */
+                .taken = device->lease || (parent && parent->lease) || admin || foreign || kept,
                 .taken_text =
                         foreign ? "an mdev that was another tenant's, and cannot be proven free: it is "
                                   "for others once it was removed and made anew"

@@ -494,6 +494,40 @@ static void test_parent(void **state)
         (void)GRANT(core, stage.blue, { PCI });
 }
 
+/* While something works on the parent its driver may go, and its mdevs with it: none is given away, or made. */
+static void test_parent_at_work(void **state)
+{
+        Core *core = *state;
+        Stage stage = set_stage(core);
+        FakeDevice *fake = fake_host_device(core->fake, UUID);
+        Answer bound = {}, opened = {};
+        Refusal refusal;
+
+        strcpy(core->fake->mdev_types[1].parent, PCI);
+        core->fake->mdev_types[2].available = 0;
+        (void)core_device(core, PCI, 1, "i915");
+        strcpy(fake->mdev_type, "mtty-2");
+        strcpy(fake->mdev_parent, PCI);
+        (void)core_device(core, UUID, 9, "vfio-fake");
+        fake_host_device(core->fake, PCI)->hang = true;
+        for (int leased = 0; leased < 2; leased++) {
+                if (leased)
+                        assert_int_equal(core_ask(core, &(Ask){ stage.blue, { PCI } }, &opened), 0);
+                else
+                        assert_int_equal(broker_bind_device(core->broker, PCI, "i915", core_admin_done,
+                                                            &bound, &refusal),
+                                         0);
+                (void)REFUSED(core, RESULT_DEVICE_TAKEN, stage.blue, { UUID });
+                (void)REFUSED(core, RESULT_DEVICE_TAKEN, stage.red, { "pool:serial" });
+                fake_host_fail_jobs(core->fake, EIO);
+                fake_host_device(core->fake, PCI)->hang = false;
+                (void)fake_host_run(core->fake);
+                fake_host_device(core->fake, PCI)->hang = true;
+        }
+        core_check_idle(core);
+        (void)GRANT(core, stage.blue, { UUID });
+}
+
 /* Hot plug of one that is made for it, and unplug. */
 static void test_add(void **state)
 {
@@ -557,6 +591,7 @@ int main(void)
                 TEST(events),         TEST(only_for),
                 TEST(parent),         TEST(add),
                 TEST(group_files),    TEST(add_while_reissued),
+                TEST(parent_at_work),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
