@@ -42,7 +42,7 @@ bool wait_is_vain(Broker *broker, const char *const *devices, size_t n)
         for (size_t i = 0; i < n; i++) {
                 const Device *device = broker_device(broker, devices[i]);
 
-                if (device && (device->lease || device->admin_job))
+                if (device && device->state != DEVICE_GONE && (device->lease || device->admin_job))
                         return true;
         }
         return false;

@@ -537,7 +537,10 @@ static void test_waiters(void **state)
         (void)fake_host_run(core->fake);
         assert_state(broker_device(core->broker, D1), DEVICE_RECLAIMING);
         assert_int_equal(broker_wait(core->broker, 7, 3600 * USEC_PER_SEC, woken, core, &refusal), 0);
+        assert_true(wait_is_vain(core->broker, (const char *const[]){ D1 }, 1));
         broker_device_remove(core->broker, D1);
+        assert_non_null(broker_device(core->broker, D1)->lease);
+        assert_false(wait_is_vain(core->broker, (const char *const[]){ D1 }, 1));
         fake_host_advance(core->fake, 0);
         (void)fake_host_run(core->fake);
         assert_int_equal(n_woken, 1);
