@@ -90,6 +90,7 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                              "Device %s is free and was removed", device->info.id);
                 return true;
         }
+        keep_for(lease, device);
         if (result->error != 0) {
                 broker_device_quarantine(broker, lease, device,
                                          "the worker that was to prove it free failed: %s (%s)",
@@ -121,7 +122,6 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
 
         device->proven = row->driver_known && row->driver_is_vfio;
         device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
-        keep_for(lease, device);
         if (!device->info.driver_is_vfio) {
                 device->prior_known = false;
                 device->prior_driver[0] = 0;

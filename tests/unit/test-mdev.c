@@ -455,6 +455,7 @@ static void test_only_for(void **state)
         Core *core = *state;
         Stage stage = set_stage(core);
         FakeDevice *fake = fake_host_device(core->fake, UUID);
+        Lease *lease;
 
         strcpy(fake->mdev_type, "mtty-2");
         strcpy(fake->mdev_parent, "mtty");
@@ -472,6 +473,15 @@ static void test_only_for(void **state)
 
         broker_device_remove(core->broker, UUID);
         (void)core_device(core, UUID, 9, "vfio-fake");
+        /* An administrator's reset proves no more of it than any other. */
+        lease = GRANT(core, stage.blue, { UUID });
+        fake->prove_error = EIO;
+        end(core, lease);
+        assert_state(broker_device(core->broker, UUID), DEVICE_QUARANTINED);
+        fake->prove_error = 0;
+        core_restart(core);
+        reset(core, UUID);
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, stage.red, { UUID });
         end(core, GRANT(core, stage.blue, { UUID }));
 }
 
