@@ -75,6 +75,19 @@ static void keep_for(const Lease *lease, Device *device)
                 (void)snprintf(device->only_for, sizeof(device->only_for), "%s", lease->tenant->name);
 }
 
+/* Who had all of a group may have its file, by which he opens each device of it again as long as he has any: what was proven
+ * of this one is true no more then, and it is asked again when it is granted. */
+static bool is_in_reach(const Device *device)
+{
+        for (size_t i = 0; device->group && i < device->group->n_devices; i++) {
+                const Lease *other = device->group->devices[i]->lease;
+
+                if (other && other != device->lease && other->backend == POLICY_BACKEND_GROUP)
+                        return true;
+        }
+        return false;
+}
+
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
                       const JobDeviceResult *row, bool reset_wanted)
 {
@@ -120,7 +133,7 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 return true;
         }
 
-        device->proven = row->driver_known && row->driver_is_vfio;
+        device->proven = row->driver_known && row->driver_is_vfio && !is_in_reach(device);
         device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
         if (!device->info.driver_is_vfio) {
                 device->prior_known = false;

@@ -234,6 +234,32 @@ static void test_groups(void **state)
         assert_int_equal(fake_host_count_fds(), fds);
 }
 
+/* Who has the file of a group can open each device of it once more, also one that has left the lease: that is proven free
+ * and reset when the next one gets it. */
+static void test_removed_from_group(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 100, UID_BLUE), *red = core_process(core, 200, UID_RED);
+        const char *id = D1;
+        Refusal refusal;
+        Lease *lease;
+
+        core->fake->offered = POLICY_BACKEND_GROUP;
+        (void)core_device(core, D1, 1, "vfio-pci");
+        (void)core_device(core, D2, 1, "vfio-pci");
+        lease = GRANT(core, blue, { D1, D2 });
+        assert_int_equal(broker_lease_remove(core->broker, lease, &id, 1, &refusal), 0);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_state(broker_device(core->broker, D1), DEVICE_AVAILABLE);
+        release(core, lease);
+        (void)fake_host_run(core->fake);
+        assert_true(broker_device(core->broker, D2)->clean);
+        (void)GRANT(core, red, { D1, D2 });
+        assert_true(core->fake->last_job.devices[0].prove && core->fake->last_job.devices[0].reset);
+        assert_false(core->fake->last_job.devices[1].prove);
+}
+
 /* A job that cannot begin keeps what it was to let go of, for the next attempt. */
 static void test_release_is_tried_again(void **state)
 {
@@ -390,6 +416,7 @@ int main(void)
                 TEST(names_are_the_tenants),
                 TEST(incompatible),
                 TEST(groups),
+                TEST(removed_from_group),
                 TEST(release_is_tried_again),
                 TEST(whole_group),
                 TEST(declared),
