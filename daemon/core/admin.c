@@ -70,6 +70,7 @@ void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *re
         if (admin->done)
                 admin->done(admin->userdata, error, refusal);
         broker_device_notify(device, broker);
+        broker_functions_check_policy(broker, device);
         broker_device_gc(broker, device);
         free(admin);
         broker_job_ended(broker);

@@ -158,6 +158,7 @@ int functions_check_driver(const Broker *broker, const Device *device, Refusal *
 void functions_done(AdminJob *admin, Device *device, const JobResult *result);
 /* A virtual function of `pf` came or went, or anything of `pf` itself changed. */
 void broker_functions_changed(Broker *broker, const char *pf);
+/* Gives the device what policy gives it, once: to be asked when a driver of the host, or nobody, may have it at last. */
 void broker_functions_check_policy(Broker *broker, Device *device);
 
 /* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */

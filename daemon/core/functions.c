@@ -259,7 +259,7 @@ void broker_functions_check_policy(Broker *broker, Device *device)
         Refusal refusal = {};
         int r;
 
-        if (!broker->functions_by_policy || !device->functions_due)
+        if (!broker->functions_by_policy || !device->functions_due || device->state == DEVICE_GONE)
                 return;
         /* A selector may name virtual functions, and devices without any, too. */
         if (!override || override->virtual_functions <= 0 || device->info.virtual_functions_max == 0 ||

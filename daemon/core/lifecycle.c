@@ -160,6 +160,7 @@ static void open_undone(Lease *lease, const JobResult *result)
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
                 lease_settle_device(lease, i);
                 broker_device_notify(device, broker);
+                broker_functions_check_policy(broker, device);
         }
         if (broker->store)
                 broker->store->lease_drop(broker->store_userdata, lease->id);

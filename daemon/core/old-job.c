@@ -53,6 +53,7 @@ static void let_device_go(Broker *broker, const char *id)
         if (!device->lease && device->state == DEVICE_RECLAIMING)
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
         broker_device_notify(device, broker);
+        broker_functions_check_policy(broker, device);
         broker_device_gc(broker, device);
 }
 

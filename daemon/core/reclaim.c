@@ -261,8 +261,10 @@ static void reclaim_done(void *userdata, JobResult *result)
                         lease_settle_device(lease, i);
                 row++;
                 broker_device_notify(device, broker);
-                if (!device->lease)
-                        broker_device_gc(broker, device);
+                if (device->lease)
+                        continue;
+                broker_functions_check_policy(broker, device); /* the host's driver may be back */
+                broker_device_gc(broker, device);
         }
 
         if (lease_is_settled(lease))

@@ -349,6 +349,49 @@ static void test_policy(void **state)
         core_check_idle(core);
 }
 
+/* The host's driver comes back by a job, whose uevent is told before that has ended: of a lease, of an administrator, of an
+ * earlier life. */
+static void test_policy_after_job(void **state)
+{
+        Core *core = *state;
+        FakeProcess *red = core_process(core, 100, UID_RED), *worker = core_process(core, 900, 0);
+        JobRecord old = {
+                .pid = 900, .start_time = worker->facts.start_time, .kind = JOB_BIND, .n_devices = 1
+        };
+        Answer answer = {};
+        Refusal refusal;
+        Lease *lease;
+
+        (void)add_pf(core, 7);
+        lease = GRANT(core, red, { PF });
+        core_set_policy(core, POLICY_FUNCTIONS("2"));
+        broker_apply_virtual_functions(core->broker);
+        assert_false(broker_functions_pending(core->broker));
+        broker_lease_end(core->broker, lease, END_RELEASED);
+        assert_true(fake_host_step(core->fake));
+        assert_true(broker_functions_pending(core->broker));
+        fake_host_fail_jobs(core->fake, EIO);
+
+        assert_int_equal(broker_bind_device(core->broker, PF, "", core_admin_done, &answer, &refusal), 0);
+        (void)fake_host_run(core->fake);
+        broker_apply_virtual_functions(core->broker);
+        assert_false(broker_functions_pending(core->broker));
+        assert_int_equal(broker_bind_device(core->broker, PF, "igb", core_admin_done, &answer, &refusal), 0);
+        assert_true(fake_host_step(core->fake));
+        assert_true(broker_functions_pending(core->broker));
+        fake_host_fail_jobs(core->fake, EIO);
+
+        strcpy(old.devices[0].id, PF);
+        assert_int_equal(broker_restore_job(core->broker, &old), 0);
+        broker_apply_virtual_functions(core->broker);
+        assert_false(broker_functions_pending(core->broker));
+        fake_host_end_process(core->fake, worker);
+        assert_true(fake_host_step(core->fake));
+        assert_true(broker_functions_pending(core->broker));
+        fake_host_fail_jobs(core->fake, EIO);
+        core_check_idle(core);
+}
+
 /* A physical function that goes takes its job and its functions along. */
 static void test_pf_goes(void **state)
 {
@@ -423,6 +466,7 @@ int main(void)
                 core_test(test_pf_goes),
                 core_test(test_used_by_host),
                 core_test(test_comes_back_in_a_round),
+                core_test(test_policy_after_job),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
