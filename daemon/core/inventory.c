@@ -5,6 +5,7 @@
 
 #include "daemon/core/broker-internal.h"
 #include "daemon/core/linger.h"
+#include "daemon/core/old-job.h"
 #include "daemon/core/unplug.h"
 #include "daemon/core/wait.h"
 
@@ -71,6 +72,7 @@ static int add_device(Broker *broker, DeviceInfo *info)
                 return r;
         }
         NOTIFY(broker, device_added, device);
+        old_jobs_take(broker, device);
         broker_wake_waiters(broker);
         device->functions_due = true;
         broker_functions_check_policy(broker, device);

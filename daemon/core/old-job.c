@@ -62,13 +62,13 @@ static void on_end(void *userdata)
         OldJob *old = userdata;
         Broker *broker = old->broker;
 
+        DL_DELETE(broker->old_jobs, old); /* what has come back in a place of its is nobody's */
         for (size_t i = 0; i < old->record.n_devices; i++)
                 let_device_go(broker, old->record.devices[i].id);
         if (broker->store && broker->store->job_drop)
                 broker->store->job_drop(broker->store_userdata, old->record.pid);
         broker_event(broker, EVENT_RECOVERED, NULL, NULL, "",
                      "Worker %d of an earlier life of the broker has ended", (int)old->record.pid);
-        DL_DELETE(broker->old_jobs, old);
         old_job_free(old);
         broker_reclaim_idle(broker);
         broker_wake_waiters(broker);
@@ -108,6 +108,16 @@ static void hold_device(Broker *broker, const OldJob *old, const char *id)
                                (int)old->record.pid);
         broker_event(broker, EVENT_STUCK, NULL, device, "", "Device %s: %s", id, device->state_reason);
         broker_device_notify(device, broker);
+}
+
+void old_jobs_take(Broker *broker, const Device *device)
+{
+        const OldJob *old;
+
+        DL_FOREACH(broker->old_jobs, old)
+                for (size_t i = 0; i < old->record.n_devices; i++)
+                        if (streq(old->record.devices[i].id, device->info.id))
+                                hold_device(broker, old, device->info.id);
 }
 
 int broker_restore_job(Broker *broker, const JobRecord *record)

@@ -19,5 +19,7 @@ typedef struct OldJob {
 
 /* Whether a worker of an earlier life has a device of the lease that is not settled. */
 bool old_job_has(const Lease *lease);
+/* A device has come. One whose name such a worker has is its too: it came back while nobody looked, and it goes by names. */
+void old_jobs_take(Broker *broker, const Device *device);
 /* Forgets them; they run on, and their records stay. */
 void old_jobs_free(Broker *broker);

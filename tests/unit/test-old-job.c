@@ -100,6 +100,27 @@ static void test_reissuing(void **state)
         assert_state(device, DEVICE_AVAILABLE);
 }
 
+/* What comes, or comes back, under a name that an old worker knows is that worker's, too: it goes by names. */
+static void test_comes_back(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *worker = core_process(core, 900, 0);
+        JobRecord record = job_of(worker, JOB_RECLAIM, D1);
+
+        assert_int_equal(broker_restore_job(core->broker, &record), 0);
+        (void)core_device(core, D1, 1, "vfio-pci");
+        core_check(core);
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, vmm, { D1 });
+        broker_device_remove(core->broker, D1);
+        (void)core_device(core, D1, 1, "vfio-pci");
+        core_check(core);
+        assert_int_not_equal(core_ask(core, &(Ask){ vmm, { D1 } }, &(Answer){}), 0);
+        fake_host_end_process(core->fake, worker);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        (void)GRANT(core, vmm, { D1 });
+}
+
 /* Old ones count: a tenant has no more of them at a time by way of a restart. */
 static void test_counted(void **state)
 {
@@ -264,8 +285,8 @@ static void test_make(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(reissuing),   TEST(opening), TEST(counted),     TEST(without_lease),
-                TEST(quarantined), TEST(ended),   TEST(device_goes), TEST(make),
+                TEST(reissuing),   TEST(comes_back), TEST(opening),     TEST(counted), TEST(without_lease),
+                TEST(quarantined), TEST(ended),      TEST(device_goes), TEST(make),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
