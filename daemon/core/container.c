@@ -181,22 +181,27 @@ int container_declare_all(Broker *broker, const Policy *policy)
 {
         for (size_t i = 0; i < policy->n_containers; i++) {
                 const PolicyContainer *wanted = policy->containers + i;
-                Container *container = broker_container(broker, wanted->tenant, wanted->name);
-                bool added = !container;
+                Container *container;
                 int r;
 
-                if (container && !container->named)
+                if (broker_container(broker, wanted->tenant, wanted->name))
+                        continue;
+                r = container_new(broker, wanted->tenant, wanted->name, true, &container);
+                if (r < 0)
+                        return r;
+                container->declared = true;
+                container->backend = container->declared_backend = wanted->backend;
+                NOTIFY(broker, container_added, container);
+        }
+        /* And what is said of those that are there, now that nothing can fail. */
+        for (size_t i = 0; i < policy->n_containers; i++) {
+                const PolicyContainer *wanted = policy->containers + i;
+                Container *container = broker_container(broker, wanted->tenant, wanted->name);
+
+                if (!container->named)
                         continue; /* a lease's id, of all names */
-                if (!container) {
-                        r = container_new(broker, wanted->tenant, wanted->name, true, &container);
-                        if (r < 0)
-                                return r;
-                        container->backend = wanted->backend;
-                }
                 container->declared = true;
                 container->declared_backend = wanted->backend;
-                if (added)
-                        NOTIFY(broker, container_added, container);
         }
         return 0;
 }

@@ -484,6 +484,29 @@ static void test_new(_unused_ void **state)
         fake_host_free(fake);
 }
 
+/* A policy for which there is no memory leaves the one before as it was, also in what it says of containers. */
+static void test_containers_of_policy(void **state)
+{
+        Core *core = *state;
+        Policy *policy;
+        size_t n = 0;
+        int r;
+
+        core_set_policy(core, POLICY_HEAD "[container one]\ntenant = blue\nbackend = iommufd\n");
+        policy = core_policy_of(POLICY_HEAD "[container one]\ntenant = blue\nbackend = group\n"
+                                            "[container two]\ntenant = blue\n");
+        do {
+                countdown = ++n;
+                r = ARMED(broker_set_policy(core->broker, policy));
+                countdown = 0;
+                assert_true(r == 0 || r == -ENOMEM);
+                assert_int_equal(broker_container(core->broker, "blue", "one")->declared_backend,
+                                 r < 0 ? POLICY_BACKEND_IOMMUFD : POLICY_BACKEND_GROUP);
+                core_check(core);
+        } while (r < 0);
+        assert_true(n > 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -492,6 +515,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_check, core_setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_split, core_setup, core_teardown),
                 cmocka_unit_test(test_new),
+                cmocka_unit_test_setup_teardown(test_containers_of_policy, core_setup, core_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
