@@ -79,8 +79,8 @@ int lease_merge(Lease *lease);
 /* The device is taken out of its lease, since the machine has it no more or its driver has let go of it: a lease that is held
  * and has others goes on with those; any other ends. May free the lease, and the device where it is gone. */
 void lease_lose(Lease *lease, Device *device);
-/* The target ends: what was to be added to it ends with it. */
-void lease_end_additions(Lease *lease);
+/* The target ends, or is asked for as a whole: what was to be added to it ends. */
+void lease_end_additions(Lease *lease, EndReason reason);
 /* reissue.c: whoever waits for fresh fds of a lease that is over hears so; its job runs on. */
 void lease_fail_reissue(Lease *lease);
 

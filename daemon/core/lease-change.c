@@ -71,14 +71,14 @@ int lease_merge(Lease *lease)
         return 0;
 }
 
-void lease_end_additions(Lease *lease)
+void lease_end_additions(Lease *lease, EndReason reason)
 {
         Lease *other, *next;
 
         for (other = lease->tenant->leases; other; other = next) {
                 next = other->next;
                 if (other->target == lease && other->state == LEASE_OPENING) {
-                        broker_lease_end(lease->broker, other, END_FAILED);
+                        broker_lease_end(lease->broker, other, reason);
                         next = lease->tenant->leases; /* it may be gone, and others with it */
                 }
         }

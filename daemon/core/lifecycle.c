@@ -597,7 +597,7 @@ void broker_lease_end(Broker *broker, Lease *lease, EndReason reason)
         if (lease->state == LEASE_RECLAIMING)
                 return;
 
-        lease_end_additions(lease);
+        lease_end_additions(lease, END_FAILED);
         lease_revoke_stop(lease);
         lease->state = LEASE_RECLAIMING;
         lease->end_reason = reason;

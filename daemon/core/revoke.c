@@ -153,6 +153,9 @@ int broker_lease_revoke(Broker *broker, Lease *lease, Device *device, uint64_t g
                      lease->tenant->name, (int)lease->pid, device ? device->info.id : "all that it has",
                      reason, grace_usec / 1000);
         tell(lease);
+        /* What would come in now nobody asks back. */
+        if (!device)
+                lease_end_additions(lease, END_REVOKED);
         return 0;
 }
 

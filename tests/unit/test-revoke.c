@@ -25,6 +25,26 @@ static void ask_back(Core *core, Lease *lease, uint64_t grace_usec)
         core_check(core);
 }
 
+/* What is on its way into a lease that is asked for is not to be had any more: nobody asked for it back. */
+static void test_while_adding(void **state)
+{
+        Core *core = *state;
+        FakeProcess *blue = core_process(core, 1, UID_BLUE);
+        Lease *lease = GRANT(core, blue, { D1 });
+        Answer answer = {};
+
+        assert_int_equal(core_ask(core, &(Ask){ blue, { D2 }, .lease = lease }, &answer), 0);
+        ask_back(core, lease, REVOKE_GRACE_DEFAULT);
+        (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_int_equal(answer.n_calls, 1);
+        assert_int_equal(answer.error, RESULT_NO_SUCH_LEASE);
+        assert_int_equal(lease->n_devices, 1);
+        assert_state(broker_device(core->broker, D2), DEVICE_AVAILABLE);
+        fake_host_advance(core->fake, 10 * USEC_PER_SEC);
+        core_check_idle(core);
+}
+
 static Lease *first_lease(Core *core)
 {
         return core->broker->leases;
@@ -340,6 +360,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_unit_disowned, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_unit_first, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_opening, setup, core_teardown),
+                cmocka_unit_test_setup_teardown(test_while_adding, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_restart, setup, core_teardown),
         };
