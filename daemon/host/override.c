@@ -12,6 +12,8 @@
 #include "daemon/host/driver.h"
 #include "daemon/host/override.h"
 
+#define WAIT_TRIES 3
+
 typedef struct Answer {
         int error;
         char override[DRIVER_NAME_MAX];
@@ -54,7 +56,8 @@ int override_read(const char *bus, const char *name, uint64_t usec, char ret[sta
         if (r <= 0)
                 return r < 0 ? -errno : -ETIMEDOUT; /* nobody reaps it: to wait for it is what must not be */
         r = read(ours, &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? answer.error : -EIO;
-        (void)waitpid(pid, NULL, 0); /* it is through */
+        for (unsigned i = 0; i < WAIT_TRIES && waitpid(pid, NULL, 0) < 0; i++)
+                ; /* it is through, and a signal may come between */
         if (r >= 0)
                 memcpy(ret, answer.override, sizeof(answer.override));
         return r;
