@@ -100,7 +100,7 @@ int mdev_types_read(MdevType **ret, size_t *ret_n)
 {
         _cleanup_(closedirp) DIR *parents = opendir(PARENTS_PATH);
         _cleanup_free_ MdevType *types = NULL;
-        const char *parent, *type;
+        const char *parent = "", *type = "";
         char path[PATH_MAX];
         size_t n = 0;
         int r;

@@ -49,7 +49,7 @@ int override_read(const char *bus, const char *name, uint64_t usec, char ret[sta
                 return -errno;
         if (pid == 0)
                 work(bus, name, theirs, parent);
-        theirs = safe_close(theirs);
+        (void)close(TAKE_FD(theirs));
 
         item.fd = ours;
         r = poll(&item, 1, (int)(usec / USEC_PER_MSEC));
