@@ -10,6 +10,8 @@
 
 #include "daemon/host/process.h"
 
+#define SET_TRIES 3
+
 int process_alive(int pidfd)
 {
         struct pollfd item = { .fd = pidfd, .events = POLLIN };
@@ -272,7 +274,7 @@ int process_memlock_get(pid_t pid, int pidfd, MemlockLimit *ret)
         return 0;
 }
 
-int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit)
+static int set_memlock(pid_t pid, int pidfd, const MemlockLimit *limit)
 {
         struct rlimit new = { .rlim_cur = limit->soft, .rlim_max = limit->hard }, old;
         int r;
@@ -286,6 +288,16 @@ int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit)
         if (r < 0)
                 /* The pid may have been given to another process in between, if in one in a million: put it back. */
                 (void)prlimit(pid, RLIMIT_MEMLOCK, &old, NULL);
+        return r;
+}
+
+int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit)
+{
+        int r = -EAGAIN;
+
+        /* The limit before a lease is put back once, by nobody else. */
+        for (unsigned tries = 0; tries < SET_TRIES && r < 0 && errno_is_trouble(r); tries++)
+                r = set_memlock(pid, pidfd, limit);
         return r;
 }
 

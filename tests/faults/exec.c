@@ -44,6 +44,7 @@ static const int spared[] = {
         SCMP_SYS(set_robust_list),
         SCMP_SYS(set_tid_address),
         SCMP_SYS(umask),
+        SCMP_SYS(waitid), /* of children that have ended: sd-event asks once */
         SCMP_SYS(arch_prctl),
 #ifdef __SANITIZE_ADDRESS__
         SCMP_SYS(mmap),

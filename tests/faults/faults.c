@@ -34,6 +34,8 @@ static const struct {
 } errors[] = { { EIO, "EIO" },       { ENOMEM, "ENOMEM" }, { EMFILE, "EMFILE" },
                { ENOSPC, "ENOSPC" }, { EINTR, "EINTR" },   { EAGAIN, "EAGAIN" } };
 
+static const struct rlimit usual_limit = { 1 << 20, 1 << 20 }; /* of locked memory, bytes */
+
 /* What came of cases of one kind. */
 typedef struct Row {
         char operation[16], call[80], error[8], outcome[128];
@@ -366,6 +368,7 @@ static void one_case(Run *run, const Operation *operation, const Call *call, uns
         if (wrong[0]) {
                 run->n_bad++;
                 /* The next case is to begin well. */
+                (void)setrlimit(RLIMIT_MEMLOCK, &usual_limit);
                 (void)restart(run);
                 (void)stage_release_all(s);
                 stage_settle(s, PATIENCE_USEC, state);
@@ -561,7 +564,6 @@ int main(int argc, char *argv[])
                 { "host", required_argument, NULL, 'h' },      {}
         };
         static Run run = { .sample = 1 };
-        struct rlimit limit = { 1 << 20, 1 << 20 };
         Stage *s = &run.stage;
         char state[32];
         int c, r;
@@ -581,7 +583,7 @@ int main(int argc, char *argv[])
                 return fputs("usage: faults [OPTION…] DEVICE\n", stderr), 2;
         s->device = argv[optind];
         s->holder = getpid();
-        (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+        (void)setrlimit(RLIMIT_MEMLOCK, &usual_limit);
         s->folder = "/run/vfiobroker";
         if (run.host)
                 s->folder = strdupa(run.host);

@@ -11,6 +11,7 @@
 /* After these four. */
 #include <cmocka.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 
 #include "daemon/host/process.h"
 #include "daemon/host/usage.h"
@@ -22,6 +23,9 @@
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(struct dirent *, readdir64, NULL, (DIR * dir), (dir))
 WRAP(ssize_t, readlink, -1, (const char *path, char *ret, size_t size), (path, ret, size))
+WRAP(int, prlimit64, -1,
+     (pid_t pid, enum __rlimit_resource what, const struct rlimit *limit, struct rlimit *old),
+     (pid, what, limit, old))
 WRAP(int, access, -1, (const char *path, int mode), (path, mode))
 
 static ssize_t read_nothing(void *cookie, char *buffer, size_t size)
@@ -169,11 +173,37 @@ static void test_process(void **state)
         (void)close(pidfd);
 }
 
+/* A limit that could not be set for a moment is set all the same. */
+static void test_limit(_unused_ void **state)
+{
+        int pidfd = pidfd_open(getpid(), 0);
+        MemlockLimit before, now;
+
+        assert_true(pidfd >= 0);
+        assert_int_equal(process_memlock_get(getpid(), pidfd, &before), 0);
+        for (size_t i = 0; i < ELEMENTSOF(errors_tried); i++) {
+                MemlockLimit wanted = { before.soft / 2, before.hard };
+
+                with = errors_tried[i];
+                countdown = 1;
+                assert_int_equal(process_memlock_set(getpid(), pidfd, &wanted), 0);
+                assert_int_equal(countdown, 0);
+                assert_int_equal(process_memlock_get(getpid(), pidfd, &now), 0);
+                assert_true(now.soft == wanted.soft);
+                assert_int_equal(process_memlock_set(getpid(), pidfd, &before), 0);
+        }
+        with = EPERM;
+        countdown = 1;
+        assert_int_equal(process_memlock_set(getpid(), pidfd, &before), -EPERM);
+        (void)close(pidfd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(unused), TEST(mounted), TEST(root), TEST(other_namespace), TEST(held), TEST(process),
+                TEST(unused), TEST(mounted), TEST(root),  TEST(other_namespace),
+                TEST(held),   TEST(process), TEST(limit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
