@@ -60,22 +60,20 @@ static int check_function(const JobDevice *pf, const char *link, JobDeviceResult
 static int check_functions(const JobDevice *pf, JobDeviceResult *row)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
-        struct dirent *entry;
+        const char *name = "";
         char path[PATH_MAX];
-        int r = 0;
+        int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", pf->bus, job_device_name(pf));
         (void)snprintf(row->text, sizeof(row->text), "looking for the virtual functions of %s", pf->id);
         dir = opendir(path);
         if (!dir)
                 return -errno;
-        while (r >= 0) {
-                errno = 0;
-                entry = readdir(dir);
-                if (!entry)
-                        return -errno; /* 0: that was all */
-                if (strncmp(entry->d_name, "virtfn", 6) == 0)
-                        r = check_function(pf, entry->d_name, row);
+        while ((r = link_next_name(dir, &name)) > 0) {
+                if (strncmp(name, "virtfn", 6) == 0)
+                        r = check_function(pf, name, row);
+                if (r < 0)
+                        return r;
         }
         return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading what a link of sysfs says. Does not block. */
+/* Reading what links and folders of sysfs say. Does not block. */
 
 #include <limits.h>
 #include <unistd.h>
@@ -24,4 +24,20 @@ int link_read_last(const char *path, char *ret, size_t size)
                 return -ENAMETOOLONG;
         strcpy(ret, last);
         return 0;
+}
+
+int link_next_name(DIR *dir, const char **ret)
+{
+        const struct dirent *entry;
+
+        if (!dir)
+                return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+        do {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno; /* 0: that was all */
+        } while (entry->d_name[0] == '.');
+        *ret = entry->d_name;
+        return 1;
 }

@@ -2,10 +2,10 @@
 
 /* Types, parents and instances of mdevs (drivers/vfio/mdev/mdev_sysfs.c and mdev_core.c, Linux 6.12). */
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 
+#include "daemon/host/link.h"
 #include "daemon/host/mdev.h"
 
 #define PARENTS_PATH "/sys/class/mdev_bus"
@@ -78,24 +78,6 @@ static int compare_types(const void *a, const void *b)
         return r != 0 ? r : strcmp(x->parent, y->parent);
 }
 
-/* The next name of a folder that opendir() gave, or NULL, but those with a dot in front: 1, 0 at the end or where there is no
- * such folder, -errno. */
-static int next_name(DIR *dir, const char **ret)
-{
-        const struct dirent *entry;
-
-        if (!dir)
-                return errno_is_trouble(errno) ? -errno : 0;
-        do {
-                errno = 0;
-                entry = readdir(dir);
-                if (!entry)
-                        return -errno; /* 0: that was all */
-        } while (entry->d_name[0] == '.');
-        *ret = entry->d_name;
-        return 1;
-}
-
 int mdev_types_read(MdevType **ret, size_t *ret_n)
 {
         _cleanup_(closedirp) DIR *parents = opendir(PARENTS_PATH);
@@ -105,12 +87,12 @@ int mdev_types_read(MdevType **ret, size_t *ret_n)
         size_t n = 0;
         int r;
 
-        while ((r = next_name(parents, &parent)) > 0) {
+        while ((r = link_next_name(parents, &parent)) > 0) {
                 _cleanup_(closedirp) DIR *dir = NULL;
 
                 (void)snprintf(path, sizeof(path), PARENTS_PATH "/%s/mdev_supported_types", parent);
                 dir = opendir(path);
-                while ((r = next_name(dir, &type)) > 0) {
+                while ((r = link_next_name(dir, &type)) > 0) {
                         r = add_type(parent, type, &types, &n);
                         if (r < 0)
                                 return r;

@@ -29,7 +29,6 @@
 #define OTHER_BUSES_MAX 8 /* without a row in the table and with IOMMU groups; Linux 6.12 can have one */
 #define AGAIN_USEC      (20 * USEC_PER_MSEC)
 #define MISSED_USEC     (200 * USEC_PER_MSEC)
-#define ENUMERATE_TRIES 3
 #define OVERRIDE_USEC   (200 * USEC_PER_MSEC)
 #define WAITING_MAX     5 /* after so many none is asked any more: the start has other things to do */
 #define GROUPS_PATH     "/sys/kernel/iommu_groups"
@@ -477,37 +476,43 @@ static int on_event(sd_device_monitor *monitor, sd_device *device, void *userdat
         return 0;
 }
 
+static int note_bus(Inventory *inventory, const char *device)
+{
+        char bus[sizeof(inventory->other_buses[0])];
+        int r = read_link(device, "subsystem", bus, sizeof(bus));
+        bool known = r < 0 || !bus[0] || bus_facts(bus);
+
+        for (size_t i = 0; i < inventory->n_other_buses; i++)
+                known |= streq(inventory->other_buses[i], bus);
+        if (!known && inventory->n_other_buses < OTHER_BUSES_MAX)
+                memcpy(inventory->other_buses[inventory->n_other_buses++], bus, sizeof(bus));
+        return r;
+}
+
 /* The buses of devices that have an IOMMU group and no row in the table. Which there are does not change: a bus is told
  * to the IOMMU code when the kernel is built. */
-static void find_other_buses(Inventory *inventory)
+static int find_other_buses(Inventory *inventory)
 {
-        char path[PATH_MAX], bus[sizeof(inventory->other_buses[0])];
-        struct dirent *group, *device;
-        DIR *groups, *devices;
+        _cleanup_(closedirp) DIR *groups = opendir(GROUPS_PATH);
+        const char *group = "", *device = "";
+        char path[PATH_MAX];
+        int r;
 
-        groups = opendir(GROUPS_PATH);
-        while (groups && (group = readdir(groups))) {
-                int n = snprintf(path, sizeof(path), GROUPS_PATH "/%s/devices", group->d_name);
+        while ((r = link_next_name(groups, &group)) > 0) {
+                _cleanup_(closedirp) DIR *devices = NULL;
+                int n = snprintf(path, sizeof(path), GROUPS_PATH "/%s/devices", group);
 
-                devices = group->d_name[0] == '.' ? NULL : opendir(path);
-                while (devices && (device = readdir(devices))) {
-                        bool known;
-
-                        if (device->d_name[0] == '.')
-                                continue;
-                        (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", device->d_name);
-                        (void)read_link(path, "subsystem", bus, sizeof(bus));
-                        known = !bus[0] || bus_facts(bus);
-                        for (size_t i = 0; i < inventory->n_other_buses; i++)
-                                known |= streq(inventory->other_buses[i], bus);
-                        if (!known && inventory->n_other_buses < OTHER_BUSES_MAX)
-                                memcpy(inventory->other_buses[inventory->n_other_buses++], bus, sizeof(bus));
+                devices = opendir(path);
+                while ((r = link_next_name(devices, &device)) > 0) {
+                        (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", device);
+                        r = note_bus(inventory, path);
+                        if (r < 0)
+                                return r;
                 }
-                if (devices)
-                        (void)closedir(devices);
+                if (r < 0)
+                        return r;
         }
-        if (groups)
-                (void)closedir(groups);
+        return r;
 }
 
 /* The buses that are looked at, one after the other; NULL past the last. */
@@ -540,69 +545,40 @@ static int start_monitor(Inventory *inventory, sd_event *event)
         return r;
 }
 
-static int enumerate_once(Inventory *inventory, bool mdevs_only, unsigned *ret_n)
-{
-        sd_device_enumerator *enumerator = NULL;
-        sd_device *device;
-        unsigned n = 0;
-        int r;
-
-        r = sd_device_enumerator_new(&enumerator);
-        if (r < 0)
-                return r;
-        r = sd_device_enumerator_allow_uninitialized(enumerator);
-        for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
-                if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
-                        r = sd_device_enumerator_add_match_subsystem(enumerator, bus_at(inventory, i), 1);
-        if (r >= 0)
-                for (device = sd_device_enumerator_get_device_first(enumerator); device && r >= 0;
-                     device = sd_device_enumerator_get_device_next(enumerator)) {
-                        n++;
-                        r = take_device(inventory, device, NULL);
-                        if (r == -ENOENT || r == -ENODEV || r == -ENAMETOOLONG)
-                                r = 0; /* it went while it was read, its event follows; or has no id */
-                }
-        sd_device_enumerator_unref(enumerator);
-        *ret_n = n;
-        return r;
-}
-
-/* Adds what is in a bus's folder. 0 or -errno. */
-static int count_devices(const char *bus, unsigned *n)
+/* Folder and devices one by one, since libsystemd shows no device where it could not read the folder, and says nothing
+ * (sd_device_enumerator_get_device_first(), version 252); and a device that is not there has no lease any more. */
+static int enumerate_bus(Inventory *inventory, const char *bus)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
-        const struct dirent *entry;
+        const char *name = "";
         char path[PATH_MAX];
+        int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices", bus);
         dir = opendir(path);
-        if (!dir)
-                return errno == ENOENT ? 0 : -errno; /* there is no such bus */
-        for (;;) {
-                errno = 0;
-                entry = readdir(dir);
-                if (!entry)
-                        return -errno; /* 0: that was all */
-                *n += entry->d_name[0] != '.';
-        }
-}
+        while ((r = link_next_name(dir, &name)) > 0) {
+                sd_device *device = NULL;
 
-/* libsystemd shows no device where it could not read a folder, and says nothing (sd_device_enumerator_get_device_first(),
- * version 252); and a device that is not there has no lease any more. */
-static int enumerate(Inventory *inventory, bool mdevs_only)
-{
-        unsigned found = 0, there;
-        int r;
-
-        for (unsigned tries = 0;; tries++) {
-                r = enumerate_once(inventory, mdevs_only, &found);
-                there = 0;
-                for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
-                        if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
-                                r = count_devices(bus_at(inventory, i), &there);
-                if (r < 0 || found >= there || tries == ENUMERATE_TRIES)
+                (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", bus, name);
+                r = sd_device_new_from_syspath(&device, path);
+                if (r >= 0)
+                        r = take_device(inventory, device, NULL);
+                sd_device_unref(device);
+                /* It went while it was read, its event follows; or it has no id. */
+                if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ENAMETOOLONG)
                         return r;
         }
+        return r;
+}
+
+static int enumerate(Inventory *inventory, bool mdevs_only)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && bus_at(inventory, i); i++)
+                if (!mdevs_only || streq(bus_at(inventory, i), "mdev"))
+                        r = enumerate_bus(inventory, bus_at(inventory, i));
+        return r;
 }
 
 int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remove,
@@ -623,8 +599,9 @@ int inventory_new(sd_event *event, InventoryUpdate update, InventoryRemove remov
         if (r < 0)
                 return r;
 
-        find_other_buses(inventory);
-        r = start_monitor(inventory, event);
+        r = find_other_buses(inventory);
+        if (r >= 0)
+                r = start_monitor(inventory, event);
         if (r < 0)
                 return r;
         r = enumerate(inventory, false);
