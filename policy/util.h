@@ -40,6 +40,25 @@ static inline bool errno_is_trouble(int error)
         }
 }
 
+/* What `call` gives, 0 or more or a negative errno, made up to three times as long as that is trouble: for what nobody else would do
+ * if it failed, so that what was short gets the chance not to be so any more. */
+#define TRY_AGAIN(call)                                                                                     \
+        ({                                                                                                  \
+                unsigned _tries = 0;                                                                        \
+                int _r;                                                                                     \
+                do                                                                                          \
+                        _r = (call);                                                                        \
+                while (_r < 0 && errno_is_trouble(_r) && ++_tries < 3);                                     \
+                _r;                                                                                         \
+        })
+
+/* The errno of a call that gives -1 where it fails, for TRY_AGAIN() and the like: its result, or -errno. */
+#define OR_ERRNO(call)                                                                                      \
+        ({                                                                                                  \
+                int _result = (call);                                                                       \
+                _result < 0 ? -errno : _result;                                                             \
+        })
+
 /* Moves a pointer out of its variable, which is NULL afterwards. */
 #define TAKE_PTR(p)                                                                                         \
         ({                                                                                                  \

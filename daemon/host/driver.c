@@ -12,8 +12,6 @@
 #include "daemon/host/driver.h"
 #include "daemon/host/link.h"
 
-#define RESTORE_TRIES 3
-
 static int write_attribute(const char *path, const char *value, char *ret_text)
 {
         _cleanup_close_ int fd = -EBADF;
@@ -269,12 +267,7 @@ static int restore_once(const char *bus, const char *name, const char *driver, c
 int driver_restore(const char *bus, const char *name, const char *driver, const char *override,
                    char *ret_text)
 {
-        int r = -EAGAIN;
-
-        /* Nobody else would put it back: so what was short gets the chance not to be so any more. */
-        for (unsigned tries = 0; tries < RESTORE_TRIES && r < 0 && errno_is_trouble(r); tries++)
-                r = restore_once(bus, name, driver, override, ret_text);
-        return r;
+        return TRY_AGAIN(restore_once(bus, name, driver, override, ret_text));
 }
 
 int driver_read_number(const char *bus, const char *name, const char *attribute, unsigned *ret,

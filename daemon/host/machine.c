@@ -104,9 +104,14 @@ static int on_process(sd_event_source *source, int fd, uint32_t events, void *us
         if (epoll_wait(fd, &event, 1, 0) != 1)
                 return 0;
         watch = event.data.ptr;
-        (void)epoll_ctl(fd, EPOLL_CTL_DEL, watch->pidfd, NULL);
         watch->callback(watch->userdata);
         return 0;
+}
+
+/* By hand, since it stays as long as somebody else has the process's file. */
+static void forget_process(Machine *machine, const HostWatch *watch)
+{
+        (void)TRY_AGAIN(OR_ERRNO(epoll_ctl(machine->processes, EPOLL_CTL_DEL, watch->pidfd, NULL)));
 }
 
 static int machine_process_watch(Host *host, int pidfd, HostCallback callback, void *userdata,
@@ -114,7 +119,7 @@ static int machine_process_watch(Host *host, int pidfd, HostCallback callback, v
 {
         Machine *machine = (Machine *)host;
         HostWatch *watch = calloc(1, sizeof(*watch));
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = watch };
         int r;
 
         if (!watch)
@@ -139,7 +144,7 @@ static void machine_process_unwatch(Host *host, HostWatch *watch)
 
         if (!watch)
                 return;
-        (void)epoll_ctl(machine->processes, EPOLL_CTL_DEL, watch->pidfd, NULL);
+        forget_process(machine, watch);
         (void)safe_close(watch->pidfd);
         free(watch);
 }

@@ -10,8 +10,6 @@
 
 #include "daemon/host/process.h"
 
-#define SET_TRIES 3
-
 int process_alive(int pidfd)
 {
         struct pollfd item = { .fd = pidfd, .events = POLLIN };
@@ -293,12 +291,8 @@ static int set_memlock(pid_t pid, int pidfd, const MemlockLimit *limit)
 
 int process_memlock_set(pid_t pid, int pidfd, const MemlockLimit *limit)
 {
-        int r = -EAGAIN;
-
-        /* The limit before a lease is put back once, by nobody else. */
-        for (unsigned tries = 0; tries < SET_TRIES && r < 0 && errno_is_trouble(r); tries++)
-                r = set_memlock(pid, pidfd, limit);
-        return r;
+        /* The limit before a lease is put back once. */
+        return TRY_AGAIN(set_memlock(pid, pidfd, limit));
 }
 
 int process_memlock_used(pid_t pid, int pidfd, uint64_t *ret_bytes)

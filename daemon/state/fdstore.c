@@ -8,8 +8,6 @@
 
 #include "daemon/state/fdstore.h"
 
-#define TELL_MAX 3
-
 typedef struct Kept {
         char *name;
         int fd; /* owned; -EBADF once it was taken */
@@ -78,9 +76,7 @@ int fdstore_new(FdStore **ret)
 /* A word that is lost is a file that a device is not free for, so it is said again where the kernel failed once. */
 static void tell(const char *state, const int *fds, unsigned n_fds)
 {
-        for (int i = 0; i < TELL_MAX; i++)
-                if (sd_pid_notify_with_fds(0, false, state, fds, n_fds) >= 0)
-                        return;
+        (void)TRY_AGAIN(sd_pid_notify_with_fds(0, false, state, fds, n_fds));
 }
 
 static void drop(FdStore *fds, Kept *kept)

@@ -16,7 +16,6 @@
 
 /* Goes up where a daemon that knows less must not read the record; a new key that it may overlook needs none. */
 #define FORMAT_VERSION "1"
-#define DROP_TRIES     3
 
 struct Store {
         int leases; /* folders */
@@ -69,16 +68,14 @@ static int put_file(Store *store, int folder, const char *id, WriteRecord write_
         return r;
 }
 
-/* One that stays would come back at the next start, and have a device that is another's by then: so what was short gets the
- * chance not to be so any more. */
+/* One that stays would come back at the next start, and have a device that is another's by then. */
 static void drop_file(int folder, const char *id)
 {
         char name[RECORD_NAME_SIZE];
         int r = record_encode_name(id, name);
 
-        for (unsigned i = 0; r >= 0 && i < DROP_TRIES; i++)
-                if (unlinkat(folder, name, 0) >= 0 || errno == ENOENT)
-                        return;
+        if (r >= 0)
+                (void)TRY_AGAIN(OR_ERRNO(unlinkat(folder, name, 0)));
 }
 
 /* Only where it is known: a record without it is one of an earlier version, and says as much. */
