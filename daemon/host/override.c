@@ -12,8 +12,6 @@
 #include "daemon/host/driver.h"
 #include "daemon/host/override.h"
 
-#define WAIT_TRIES 3
-
 typedef struct Answer {
         int error;
         char override[DRIVER_NAME_MAX];
@@ -32,7 +30,8 @@ static void __attribute__((noreturn)) work(const char *bus, const char *name, in
                                                                                        : EXIT_FAILURE);
 }
 
-int override_read(const char *bus, const char *name, uint64_t usec, char ret[static DRIVER_NAME_MAX])
+int override_read(const char *bus, const char *name, uint64_t usec, char ret[static DRIVER_NAME_MAX],
+                  pid_t *ret_left)
 {
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         struct pollfd item = { .events = POLLIN };
@@ -53,11 +52,12 @@ int override_read(const char *bus, const char *name, uint64_t usec, char ret[sta
 
         item.fd = ours;
         r = poll(&item, 1, (int)(usec / USEC_PER_MSEC));
-        if (r <= 0)
-                return r < 0 ? -errno : -ETIMEDOUT; /* nobody reaps it: to wait for it is what must not be */
+        if (r <= 0) {
+                *ret_left = pid;
+                return -ETIMEDOUT;
+        }
         r = read(ours, &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? answer.error : -EIO;
-        for (unsigned i = 0; i < WAIT_TRIES && waitpid(pid, NULL, 0) < 0; i++)
-                ; /* it is through, and a signal may come between */
+        (void)TRY_AGAIN(OR_ERRNO(waitpid(pid, NULL, 0))); /* it is through, and a signal may come between */
         if (r >= 0)
                 memcpy(ret, answer.override, sizeof(answer.override));
         return r;

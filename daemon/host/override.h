@@ -7,5 +7,7 @@
 
 #include "daemon/core/host.h"
 
-/* 0; -ETIMEDOUT where it waits; or as driver_read_override(), which this is for `usec` at most. */
-int override_read(const char *bus, const char *name, uint64_t usec, char ret[static DRIVER_NAME_MAX]);
+/* 0; -ETIMEDOUT where it waits, and *ret_left is the process, for the caller to reap one day; or as driver_read_override(),
+ * which this is for `usec` at most. */
+int override_read(const char *bus, const char *name, uint64_t usec, char ret[static DRIVER_NAME_MAX],
+                  pid_t *ret_left);

@@ -14,6 +14,7 @@
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-device.h>
 #include <systemd/sd-hwdb.h>
 
@@ -236,12 +237,20 @@ static bool is_probed(sd_device *bound, const char *driver)
         return sd_device_get_property_value(bound, "DRIVER", &name) >= 0 && streq(name, driver);
 }
 
+static int on_reader_end(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+        (void)sd_event_source_set_floating(source,
+                                           false); /* which frees it, and closes the pidfd that it has */
+        return 0;                                  /* the loop reaps the process */
+}
+
 /* The attribute waits for the device's lock (driver_override_show() in drivers/pci/pci-sysfs.c, Linux 6.1). Whoever takes
  * a VFIO driver away, which is gone by then, has that until the last user has closed the device; and whoever takes virtual
  * functions away has the physical one's until all their users have. So of those it is not read: what the broker
  * would put back is read by its worker once more, and only a crash just then forgets it. */
 static int read_override(Inventory *inventory, const char *name, DeviceInfo *info)
 {
+        pid_t left = 0;
         int r;
 
         if (!info->driver[0] || info->driver_is_vfio || info->virtual_functions_max > 0)
@@ -251,10 +260,10 @@ static int read_override(Inventory *inventory, const char *name, DeviceInfo *inf
         else if (inventory->n_waiting == WAITING_MAX)
                 return 0;
         else
-                r = override_read(info->bus, name, OVERRIDE_USEC, info->driver_override);
-        if (r == -ETIMEDOUT) {
+                r = override_read(info->bus, name, OVERRIDE_USEC, info->driver_override, &left);
+        if (left > 0) {
                 inventory->n_waiting++;
-                return 0;
+                return sd_event_add_child(inventory->event, NULL, left, WEXITED, on_reader_end, NULL);
         }
         if (r < 0 && errno_is_trouble(r))
                 return r;

@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-device.h>
 #include <umockdev.h>
 
@@ -562,12 +564,14 @@ static void test_override_while_probing(void **state)
         assert_string_equal(find(machine, "0000:00:02.0")->driver_override, "igb");
 }
 
-/* The start does not wait for it either, for longer than a moment, and knows of the others. */
+/* The start does not wait for it either, for longer than a moment, and knows of the others. The process that waits leaves nothing
+ * when it ends. */
 static void test_start_while_probing(void **state)
 {
         Machine *machine = *state;
         _cleanup_free_ char *root = umockdev_testbed_get_root_dir(machine->bed), *attribute = NULL;
         unsigned before = count_fds();
+        int writer;
 
         add(machine, IGB, "pci", "igb", 1, "A: driver_override=igb\n");
         add(machine, "pci0000:00/0000:00:03.0", "pci", "igb", 2, "A: driver_override=igb\n");
@@ -583,6 +587,16 @@ static void test_start_while_probing(void **state)
         assert_string_equal(find(machine, "0000:00:02.0")->driver, "igb");
         assert_true(find(machine, "0000:00:03.0")->override_known);
         assert_string_equal(find(machine, "0000:00:03.0")->driver_override, "igb");
+
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* one that lives */
+        umockdev_testbed_disable(machine->bed);
+        writer = open(attribute, O_WRONLY | O_CLOEXEC);
+        umockdev_testbed_enable(machine->bed);
+        assert_true(writer >= 0);
+        assert_int_equal(close(writer), 0);
+        assert_true(sd_event_run(machine->event, 5 * USEC_PER_SEC) > 0);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
         machine->inventory = inventory_free(machine->inventory);
         assert_int_equal(count_fds(), before);
 }
@@ -656,6 +670,7 @@ static void test_bind(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+        sigset_t set;
         const struct CMUnitTest tests[] = {
                 TEST(each_bus),    TEST(events),
                 TEST(by_mdev),     TEST(late_type),
@@ -665,5 +680,8 @@ int main(void)
                 TEST(lost_events), TEST(start_while_probing),
         };
 
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &set, NULL); /* as sd_event_add_child() wants it */
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
