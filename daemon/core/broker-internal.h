@@ -93,8 +93,9 @@ void lease_reclaim(Lease *lease);
 /* Starts the reclaims that nothing else will: after a restart, and after the end of what they waited for. */
 void broker_reclaim_idle(Broker *broker);
 
-/* Tries those again for which there was no timer, or no room among their tenant's jobs, where it is time. Whatever comes from the loop calls it when it is done:
- * it may free any lease that is RECLAIMING. */
+/* Tries those again for which there was no timer, or no room among their tenant's jobs, where it is time; and writes
+ * the records of devices that could not be. Whatever comes from the loop calls it when it is done: it may free any lease that
+ * is RECLAIMING. */
 void broker_retry_stranded(Broker *broker);
 /* The same for who comes from the end of a job: there is room for another one. */
 void broker_job_ended(Broker *broker);
@@ -108,8 +109,9 @@ int lease_put_record(Lease *lease);
  * and after a restart it would be that lease's again. -errno. */
 int lease_put_stale_records(Broker *broker);
 
-/* Writes the device's record, or drops it where there is nothing to remember; an event where that fails. */
-void broker_device_put_record(Broker *broker, const Device *device);
+/* Writes the device's record, or drops it where there is nothing to remember; an event where that fails for the first time,
+ * and the record is stale. -errno. */
+int broker_device_put_record(Broker *broker, Device *device);
 
 /* standing.c: keeps who asked, for the policies to come. */
 void lease_set_caller(Lease *lease, const CallerFacts *caller);
@@ -161,8 +163,9 @@ void broker_functions_changed(Broker *broker, const char *pf);
 /* Gives the device what policy gives it, once: to be asked when a driver of the host, or nobody, may have it at last. */
 void broker_functions_check_policy(Broker *broker, Device *device);
 
-/* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */
-void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+/* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. 0, or -errno where the record
+ * could not be written. */
+int broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
         _printf_(4, 5);
 
 /* The job's row that brings a device back: prove, reset as `reset` says, the driver before where `restore`. */
@@ -170,7 +173,7 @@ void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset 
                         JobDevice *ret);
 
 /* Takes the outcome of such a row over. True where the device is settled: idle, quarantined or gone; false where it is
- * still open, and to be tried again. */
+ * still open, or with a lease could not be asked, or its record not be written: then it is to be tried again. */
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
                       const JobDeviceResult *row, bool reset_wanted);
 

@@ -237,6 +237,7 @@ struct Broker {
         unsigned n_waiters;
         uint64_t memlock_committed;
         unsigned n_leases;
+        bool devices_stale;                /* the record of one, or of more, could not be written */
         unsigned n_stranded;               /* leases whose reclaim waits without a timer */
         RefusalRow refusals[REFUSAL_ROWS]; /* by uid modulo their number */
         bool functions_by_policy;          /* broker_apply_virtual_functions() was called */

@@ -39,6 +39,7 @@ struct Device {
         bool asked_back;      /* its lease is to give it back (core/revoke.h) */
         bool leaving;         /* somebody takes it from the lease that holds it (core/unplug.h) */
         bool unseen;          /* whether somebody does could not be told: it is looked at once more */
+        bool record_stale;    /* its record could not be written */
         bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
 
         bool made;          /* an mdev that the broker made for its lease, and removes after it */

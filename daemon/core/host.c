@@ -83,6 +83,15 @@ void job_result_close(JobResult *result)
         }
 }
 
+bool job_is_unproven(const JobDeviceResult *row)
+{
+        bool short_of = errno_is_trouble(row->error) && row->error != EIO;
+
+        if (row->step == STEP_PROVE_FREE)
+                return row->error == EBUSY || row->error == EPERM || short_of;
+        return row->step == STEP_OPEN && short_of;
+}
+
 unsigned numa_distance(const NumaDistances *distances, int node)
 {
         if (node < 0 || node >= NUMA_NODES_MAX || distances->of[node] == 0)

@@ -220,6 +220,10 @@ typedef struct JobResult {
         uint64_t usec[_STEP_MAX]; /* time spent in each step, all devices together */
 } JobResult;
 
+/* Whether the proof could not be finished and may be had another time: it is open, or there was no memory, file or the like to
+ * ask with. EIO is the device's. */
+bool job_is_unproven(const JobDeviceResult *row);
+
 /* Called exactly once, when the worker has ended. The fds in `result` are the callee's to take or leave: those left
  * are closed by the caller. */
 typedef void (*JobDone)(void *userdata, JobResult *result);

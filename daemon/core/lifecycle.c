@@ -134,11 +134,11 @@ int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusa
         }
 }
 
-/* The job has failed and says that it has undone what it did: the devices are idle again, or quarantined where their
- * reset failed, and the lease is gone. */
-static void open_undone(Lease *lease, const JobResult *result)
+/* What the failed job has left of each device. 0, or -errno where a restart would not know of a quarantine. */
+static int take_undone(Lease *lease, const JobResult *result)
 {
         Broker *broker = lease->broker;
+        int r = 0, k;
 
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
@@ -146,18 +146,37 @@ static void open_undone(Lease *lease, const JobResult *result)
 
                 if (!device->info.driver_is_vfio)
                         device->prior_known = false;
-                if (row->step == STEP_RESET && row->reset == RESET_FAILED)
-                        broker_device_quarantine(broker, lease, device,
-                                                 "the reset before a lease failed: %s",
-                                                 strerror(row->reset_errno));
-                else if (row->driver_known && !streq(row->driver_now, row->driver_before)) {
+                if (row->step == STEP_RESET && row->reset == RESET_FAILED) {
+                        k = broker_device_quarantine(broker, lease, device,
+                                                     "the reset before a lease failed: %s",
+                                                     strerror(row->reset_errno));
+                        r = r < 0 ? r : k;
+                } else if (row->driver_known && !streq(row->driver_now, row->driver_before)) {
                         (void)device_set_state(device, device_idle_state(device),
                                                "its driver %s was not put back",
                                                row->driver_before[0] ? row->driver_before : "(none)");
                         broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s",
                                      device->info.id, device->state_reason);
+                        (void)broker_device_put_record(broker, device);
                 } else
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
+        }
+        return r;
+}
+
+/* The job has failed and says that it has undone what it did: the devices are idle again, or quarantined where their
+ * reset failed, and the lease is gone; if it is not the only one that stands for a quarantine. */
+static void open_undone(Lease *lease, const JobResult *result)
+{
+        Broker *broker = lease->broker;
+
+        if (take_undone(lease, result) < 0) {
+                broker_lease_end(broker, lease, END_FAILED);
+                return;
+        }
+        for (size_t i = 0; i < lease->n_devices; i++) {
+                Device *device = lease->devices[i];
+
                 lease_settle_device(lease, i);
                 broker_device_notify(device, broker);
                 broker_functions_check_policy(broker, device);

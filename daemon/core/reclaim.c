@@ -16,24 +16,101 @@
 #define RETRY_MIN_USEC (20 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (1 * USEC_PER_SEC)
 
-void broker_device_put_record(Broker *broker, const Device *device)
+int broker_device_put_record(Broker *broker, Device *device)
 {
+        bool was_stale = device->record_stale;
         int r;
 
+        device->record_stale = false;
         if (!broker->store)
-                return;
+                return 0;
         if (device->state != DEVICE_QUARANTINED && !device->prior_known && !device->only_for[0] &&
             !device->kept_for[0]) {
                 broker->store->device_drop(broker->store_userdata, device->info.id);
-                return;
+                return 0;
         }
         r = broker->store->device_put(broker->store_userdata, device);
-        if (r < 0)
+        device->record_stale = r < 0;
+        broker->devices_stale |= r < 0;
+        if (r < 0 && !was_stale)
                 broker_event(broker, EVENT_TROUBLE, NULL, device, "",
                              "The record of device %s cannot be written: %s", device->info.id, strerror(-r));
+        return r;
 }
 
-void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+/* Without a record a restart would know of no quarantine, and of no tenant that the device is to stay with. So as long as there is
+ * none the lease's record stands for it, and all of the reclaim is done again, as after a crash just then. */
+static bool unwritten(Broker *broker, const Lease *lease, Device *device)
+{
+        int r = broker_device_put_record(broker, device);
+
+        if (r >= 0 || !lease)
+                return false;
+        linger_stop(broker, device);
+        device->proven = false;
+        device->clean = false;
+        (void)device_set_state(device, DEVICE_RECLAIMING, "its record cannot be written: %s", strerror(-r));
+        return true;
+}
+
+static void put_stale_records(Broker *broker)
+{
+        if (!broker->devices_stale)
+                return;
+        broker->devices_stale = false;
+        for (Device *device = broker->devices; device; device = device->hh.next)
+                if (device->record_stale)
+                        (void)broker_device_put_record(broker, device);
+}
+
+static void tell_quarantine(Broker *broker, const Lease *lease, const Device *device)
+{
+        broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
+                     device->info.id, device->state_reason);
+}
+
+static void quarantine(Device *device, const char *format, va_list ap)
+{
+        char reason[REASON_MAX];
+
+        (void)vsnprintf(reason, sizeof(reason), format, ap);
+        (void)device_set_state(device, DEVICE_QUARANTINED, "%s", reason);
+        device->proven = false;
+        device->clean = false;
+}
+
+int broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+{
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        quarantine(device, format, ap);
+        va_end(ap);
+
+        r = broker_device_put_record(broker, device);
+        tell_quarantine(broker, lease, device);
+        return r;
+}
+
+/* The same at the end of a lease: whether the device is settled with that. */
+_printf_(4, 5) static bool settle_in_quarantine(Broker *broker, const Lease *lease, Device *device,
+                                                const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        quarantine(device, format, ap);
+        va_end(ap);
+
+        if (unwritten(broker, lease, device))
+                return false;
+        tell_quarantine(broker, lease, device);
+        return true;
+}
+
+/* The device stays the lease's, and is tried again. */
+_printf_(4, 5) static bool stick(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
 {
         char reason[REASON_MAX];
         va_list ap;
@@ -42,12 +119,10 @@ void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device
         (void)vsnprintf(reason, sizeof(reason), format, ap);
         va_end(ap);
 
-        (void)device_set_state(device, DEVICE_QUARANTINED, "%s", reason);
-        device->proven = false;
-        device->clean = false;
-        broker_device_put_record(broker, device);
-        broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
-                     device->info.id, reason);
+        if (device_set_state(device, DEVICE_RECLAIMING, "%s", reason))
+                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s", device->info.id,
+                             reason);
+        return false;
 }
 
 void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore,
@@ -104,33 +179,29 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 return true;
         }
         keep_for(lease, device);
-        if (result->error != 0) {
-                broker_device_quarantine(broker, lease, device,
-                                         "the worker that was to prove it free failed: %s (%s)",
-                                         result->text, strerror(result->error));
-                return true;
-        }
+        if (result->error != 0)
+                return settle_in_quarantine(broker, lease, device,
+                                            "the worker that was to prove it free failed: %s (%s)",
+                                            result->text, strerror(result->error));
 
         switch (row->error != 0 ? row->step : STEP_NONE) {
-        case STEP_PROVE_FREE:
-                if (row->error == EBUSY || row->error == EPERM) {
-                        if (device_set_state(
-                                    device, DEVICE_RECLAIMING,
-                                    "still open: a process holds a copy of its file descriptor or a mapping "
-                                    "of its memory"))
-                                broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s",
-                                             device->info.id, device->state_reason);
-                        return false;
-                }
-                broker_device_quarantine(broker, lease, device, "it cannot be proven free: %s: %s",
-                                         row->text, strerror(row->error));
-                return true;
         case STEP_NONE:
         case STEP_RESTORE_DRIVER: break;
+        case STEP_OPEN:
+        case STEP_PROVE_FREE:
+                if (row->error == EBUSY || row->error == EPERM)
+                        return stick(
+                                broker, lease, device,
+                                "still open: a process holds a copy of its file descriptor or a mapping "
+                                "of its memory");
+                if (job_is_unproven(row) && lease)
+                        return stick(broker, lease, device, "not proven free yet: %s: %s", row->text,
+                                     strerror(row->error));
+                return settle_in_quarantine(broker, lease, device, "it cannot be proven free: %s: %s",
+                                            row->text, strerror(row->error));
         default:
-                broker_device_quarantine(broker, lease, device, "%s failed: %s: %s",
-                                         job_step_to_string(row->step), row->text, strerror(row->error));
-                return true;
+                return settle_in_quarantine(broker, lease, device, "%s failed: %s: %s",
+                                            job_step_to_string(row->step), row->text, strerror(row->error));
         }
 
         device->proven = row->driver_known && row->driver_is_vfio && !is_in_reach(device);
@@ -147,7 +218,8 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 (void)device_set_state(device, device_idle_state(device), "%s", "");
         if (lease)
                 linger_start(broker, lease, device);
-        broker_device_put_record(broker, device);
+        if (unwritten(broker, lease, device))
+                return false;
         if (row->error != 0)
                 broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,
                              device->state_reason);
@@ -180,6 +252,8 @@ void broker_retry_stranded(Broker *broker)
 {
         uint64_t now;
         Lease *next;
+
+        put_stale_records(broker);
 
         /* A reclaim that ends may come by here: where a device comes back, a request of an administrator may end. Whoever goes
          * through the leases already has the next one in hand. */

@@ -86,7 +86,7 @@ static void restore_drivers(const Job *job, JobResult *result)
 
         /* A member that goes back to a host driver takes its group from the others: all of them, or none yet. */
         for (size_t i = 0; i < job->n_devices; i++)
-                if (result->devices[i].step == STEP_PROVE_FREE) {
+                if (job_is_unproven(result->devices + i)) {
                         for (size_t k = 0; k < job->n_devices; k++) {
                                 if (!job->devices[k].restore[0] || result->devices[k].error != 0)
                                         continue;

@@ -542,19 +542,32 @@ static void test_record_fails_late(void **state)
         assert_true(core->events[EVENT_TROUBLE] > 0);
 }
 
-/* The record of the end cannot be written: the end comes all the same. */
+/* The record of the end cannot be written: the end comes all the same. That of the device cannot be: it is nobody's until it is. */
 static void test_record_fails_at_end(void **state)
 {
         Core *core = *state;
         Device *device = core_device(core, D1, 1, "igb");
         Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+        unsigned told;
 
         core->fail[OP_LEASE_PUT] = core->fail[OP_DEVICE_PUT] = ENOSPC;
         broker_lease_end(core->broker, lease, END_RELEASED);
         (void)fake_host_run(core->fake);
+        core_check(core);
+        assert_state(device, DEVICE_RECLAIMING);
+        assert_non_null(strstr(device->state_reason, "record cannot be written: No space left"));
+        assert_true(core->events[EVENT_TROUBLE] >= 2);
+        told = core->events[EVENT_TROUBLE];
+        core->fail[OP_LEASE_PUT] = 0;
+        fake_host_advance(core->fake, 10 * USEC_PER_SEC);
+        assert_state(device, DEVICE_RECLAIMING);
+        assert_int_equal(core->events[EVENT_TROUBLE], told); /* once */
+        core->fail[OP_DEVICE_PUT] = 0;
+        core->record_failed = false;
+        fake_host_advance(core->fake, USEC_PER_SEC);
         core_check_idle(core);
         assert_state(device, DEVICE_AVAILABLE);
-        assert_non_null(strstr(core->last_event[EVENT_TROUBLE], "record of device"));
+        assert_string_equal(core_device_record(core, D1)->prior_driver, "igb");
 }
 
 /* The reply cannot be queued: the lease ends, and all is undone. */

@@ -149,6 +149,50 @@ static void test_reasons(void **state)
         }
 }
 
+/* While there is no room for a device's record no lease is over that leads there: what stands for it is the lease's record, also over
+ * a restart. */
+static void test_no_record(void **state)
+{
+        Core *core = *state;
+        FakeProcess *vmm = begin(core);
+        FakeDevice *fake = fake_host_device(core->fake, D1);
+
+        for (Cause cause = 0; cause < _CAUSE_MAX; cause++) {
+                bool admin = cause == ADMIN_RESET || cause == ADMIN_FINDS_IT_OPEN;
+
+                if (cause == DRIVER_AFTER_A_LEASE)
+                        continue; /* which the next trial takes for its VFIO driver */
+                for (int restart = 0; restart < 2 - admin; restart++) {
+                        core->fail[OP_DEVICE_PUT] = ENOSPC;
+                        put_there(core, vmm, cause);
+                        core_check(core);
+                        assert_state(broker_device(core->broker, D1),
+                                     admin ? DEVICE_QUARANTINED : DEVICE_RECLAIMING);
+                        assert_null(core_device_record(core, D1));
+                        assert_int_equal(HASH_COUNT(core->leases), !admin);
+                        core->fail[OP_DEVICE_PUT] = 0;
+                        core->record_failed = false;
+                        /* A worker dies once. */
+                        fake->prove_error = cause == WORKER_DIES ? ENODEV : fake->prove_error;
+                        if (restart)
+                                core_restart(core);
+                        else
+                                broker_retry_stranded(core->broker); /* as whatever comes from the loop does */
+                        fake_host_advance(core->fake, USEC_PER_SEC);
+                        assert_state(broker_device(core->broker, D1), DEVICE_QUARANTINED);
+                        assert_true(core_device_record(core, D1)->quarantined);
+                        core_check_idle(core);
+
+                        fake->prove_error = fake->bind_error = 0;
+                        fake->reset = RESET_NOT_TRIED;
+                        (void)snprintf(fake->driver, sizeof(fake->driver), "vfio-pci");
+                        assert_int_equal(ask_admin(core, broker_reset_device), 0);
+                        assert_null(core_device_record(core, D1));
+                        core_restart(core); /* it is not known to be clean any more */
+                }
+        }
+}
+
 /* A device that was removed and is back, and one after a reboot, of which there are no records, is like any that the broker has
  * not seen before: in no quarantine, and proven and reset before anybody has it. */
 static void test_new_device(void **state)
@@ -183,6 +227,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reasons, core_setup, core_teardown),
+                cmocka_unit_test_setup_teardown(test_no_record, core_setup, core_teardown),
                 cmocka_unit_test_setup_teardown(test_new_device, core_setup, core_teardown),
         };
 

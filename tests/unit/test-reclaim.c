@@ -91,6 +91,47 @@ static void test_still_open(void **state)
         }
 }
 
+/* The worker could not ask, for want of memory: no quarantine, it asks again, and nobody has the device before. EIO is the device's. */
+static void test_cannot_ask(void **state)
+{
+        static const int errors[] = { ENOMEM, EMFILE, EAGAIN, EINTR, ENOSPC };
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        FakeDevice *fake = fake_host_device(core->fake, D1);
+        FakeProcess *vmm = core_process(core, 100, UID_BLUE), *next = core_process(core, 200, UID_RED);
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                Lease *lease = GRANT(core, vmm, { D1 });
+
+                core->events[EVENT_STUCK] = 0;
+                fake->prove_error = errors[i];
+                broker_lease_end(core->broker, lease, END_RELEASED);
+                fake_host_advance(core->fake, 10 * USEC_PER_SEC);
+                core_check(core);
+                assert_state(device, DEVICE_RECLAIMING);
+                assert_non_null(strstr(device->state_reason, "not proven free yet"));
+                assert_non_null(strstr(device->state_reason, strerror(errors[i])));
+                assert_int_equal(core->events[EVENT_STUCK], 1);
+                (void)REFUSED(core, RESULT_DEVICE_TAKEN, next, { D1 });
+                fake->prove_error = 0;
+                fake_host_advance(core->fake, USEC_PER_SEC);
+                core_check_idle(core);
+                assert_state(device, DEVICE_AVAILABLE);
+        }
+        fake->prove_error = EIO;
+        broker_lease_end(core->broker, GRANT(core, vmm, { D1 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        assert_state(device, DEVICE_QUARANTINED);
+
+        /* An administrator asks once. */
+        fake->prove_error = ENOMEM;
+        assert_int_equal(broker_reset_device(core->broker, D1, NULL, NULL, &(Refusal){}), 0);
+        (void)fake_host_run(core->fake);
+        assert_state(device, DEVICE_QUARANTINED);
+        assert_non_null(strstr(device->state_reason, "cannot be proven free"));
+}
+
 /* The devices of a lease come back one by one: one is free, one is quarantined, one is still open. */
 static void test_one_by_one(void **state)
 {
@@ -597,15 +638,25 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(killed_at_once),      TEST(proven_and_reset),
-                TEST(still_open),          TEST(one_by_one),
-                TEST(quarantine),          TEST(worker_dies),
-                TEST(cannot_start),        TEST(no_timers),
-                TEST(set_going),           TEST(restore_driver),
-                TEST(override_in_between), TEST(restore_fails),
-                TEST(keep_driver),         TEST(no_reset),
-                TEST(on_host_driver),      TEST(slow),
-                TEST(slow_again),          TEST(group_until_empty),
+                TEST(killed_at_once),
+                TEST(proven_and_reset),
+                TEST(still_open),
+                TEST(cannot_ask),
+                TEST(one_by_one),
+                TEST(quarantine),
+                TEST(worker_dies),
+                TEST(cannot_start),
+                TEST(no_timers),
+                TEST(set_going),
+                TEST(restore_driver),
+                TEST(override_in_between),
+                TEST(restore_fails),
+                TEST(keep_driver),
+                TEST(no_reset),
+                TEST(on_host_driver),
+                TEST(slow),
+                TEST(slow_again),
+                TEST(group_until_empty),
                 TEST(jobs_of_one_tenant),
         };
 
