@@ -69,7 +69,7 @@ static void tell_quarantine(Broker *broker, const Lease *lease, const Device *de
                      device->info.id, device->state_reason);
 }
 
-static void quarantine(Device *device, const char *format, va_list ap)
+_printf_(2, 0) static void quarantine(Device *device, const char *format, va_list ap)
 {
         char reason[REASON_MAX];
 
