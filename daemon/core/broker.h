@@ -161,6 +161,7 @@ typedef struct LeaseRecord {
         uint64_t revoke_until;
         bool revoke_removed; /* because a device goes */
         char revoke_reason[REVOKE_REASON_MAX + 1];
+        EndReason end_reason; /* where RECLAIMING */
         PolicyReset reset;
         bool restore_driver;
         char container[CONTAINER_NAME_MAX + 1];

@@ -79,3 +79,12 @@ bool lease_has_device(const Lease *lease, const Device *device)
                         return true;
         return false;
 }
+
+int end_reason_from_string(const char *s, EndReason *ret)
+{
+        int r = from_string(end_reason_table, _END_MAX, s);
+
+        if (r >= 0)
+                *ret = (EndReason)r;
+        return r < 0 ? r : 0;
+}

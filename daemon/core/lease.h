@@ -141,6 +141,7 @@ const char *end_reason_to_string(EndReason reason);
 /* -EINVAL for an unknown word. */
 int lease_state_from_string(const char *s, LeaseState *ret);
 int lease_lifetime_from_string(const char *s, LeaseLifetime *ret);
+int end_reason_from_string(const char *s, EndReason *ret);
 
 /* ACTIVE or REVOKING: its devices are the holder's. */
 bool lease_is_held(const Lease *lease);

@@ -112,13 +112,15 @@ static EndReason end_reason(const LeaseRecord *record, bool lost, bool alive)
 {
         if (record->state == LEASE_OPENING)
                 return END_FAILED;
+        if (record->state == LEASE_RECLAIMING)
+                return record->end_reason;
         if (lost)
                 return END_DEVICE_REMOVED;
-        return was_held(record) && !alive ? END_PROCESS_EXITED : END_RELEASED;
+        return alive ? END_RELEASED : END_PROCESS_EXITED;
 }
 
 /* The daemon ends as it starts. What is kept of a lease is for the next start. */
-static int give_up(Broker *broker, Lease *lease, Container *container, Holder *holder, int error)
+static void give_up(Broker *broker, Lease *lease, Container *container, Holder *holder)
 {
         const BrokerStore *store = broker->store;
 
@@ -131,7 +133,6 @@ static int give_up(Broker *broker, Lease *lease, Container *container, Holder *h
                 free(lease);
         }
         broker->store = store;
-        return error;
 }
 
 int broker_restore_lease(Broker *broker, const LeaseRecord *record)
@@ -171,7 +172,7 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
         if (r >= 0)
                 r = lease_register(broker, tenant, holder, lease);
         if (r < 0) {
-                (void)give_up(broker, lease, container, holder, r);
+                give_up(broker, lease, container, holder);
                 broker_tenant_gc(broker, tenant);
                 return r;
         }
@@ -219,10 +220,12 @@ int broker_restore_lease(Broker *broker, const LeaseRecord *record)
                 /* What is gone, or another record has, may soon be another lease's. */
                 if (r >= 0 && lease->n_devices < record->n_devices)
                         (void)lease_put_record(lease);
-                if (r < 0)
-                        return give_up(broker, lease, NULL, NULL, r);
+                if (r < 0) {
+                        give_up(broker, lease, NULL, NULL);
+                        return r;
+                }
                 lease_check_standing(lease);
-                return r;
+                return 0;
         }
 
         /* What was still opening, reclaiming, or has lost its process or a device. */

@@ -144,6 +144,11 @@ static int write_lease(FILE *file, const void *object)
                 if (r < 0)
                         return r;
         }
+        if (lease->state == LEASE_RECLAIMING) {
+                r = record_put_string(file, "end-reason", end_reason_to_string(lease->end_reason));
+                if (r < 0)
+                        return r;
+        }
         record_put_number(file, "reset", lease->reset);
         record_put_number(file, "restore-driver", lease->restore_driver);
         r = record_put_string(file, "container", lease->container->name);
@@ -371,6 +376,7 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
 {
         bool first = is_of_first_version(record);
         LeaseRecord lease = {};
+        char reason[32] = "";
         const char *word;
         uint64_t n;
         int r = 0;
@@ -407,6 +413,11 @@ static int read_lease(const dictionary *record, LeaseRecord *ret)
                 lease.revoke_removed = record_get_number(record, "record", "revoke-removed", 1, &r);
                 record_get_string(record, "record", "revoke-reason", lease.revoke_reason,
                                   sizeof(lease.revoke_reason), &r);
+        }
+        if (lease.state == LEASE_RECLAIMING) {
+                record_get_string_since(record, "record", "end-reason", reason, sizeof(reason), &r);
+                if (r >= 0 && reason[0])
+                        r = end_reason_from_string(reason, &lease.end_reason);
         }
         lease.reset = (PolicyReset)record_get_number(record, "record", "reset", _POLICY_RESET_MAX - 1, &r);
         lease.restore_driver = record_get_number(record, "record", "restore-driver", 1, &r);

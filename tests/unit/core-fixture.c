@@ -126,6 +126,7 @@ static int store_lease_put(void *userdata, const Lease *lease)
         record->revoke_until = lease->revoke_until;
         record->revoke_removed = lease->revoke_end == END_DEVICE_REMOVED;
         memcpy(record->revoke_reason, lease->revoke_reason, sizeof(record->revoke_reason));
+        record->end_reason = lease->end_reason;
         memcpy(record->container, lease->container->name, sizeof(record->container));
         record->container_named = lease->container->named;
         record->n_devices = 0;

@@ -206,6 +206,8 @@ void store_assert_same(const StoreSample *sample, const LeaseRecord *record)
         assert_string_equal(record->process_kept_as, holder ? holder->kept_as : "");
         assert_string_equal(record->container_kept_as, lease->container->kept_as);
         assert_true(record->since == lease->since);
+        if (lease->state == LEASE_RECLAIMING)
+                assert_int_equal(record->end_reason, lease->end_reason);
         assert_int_equal(record->reset, lease->reset);
         assert_true(record->restore_driver == lease->restore_driver);
         assert_string_equal(record->container, lease->container->name);

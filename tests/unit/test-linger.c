@@ -97,7 +97,7 @@ static void test_pool(void **state)
 static void test_restart(void **state)
 {
         Core *core = *state;
-        FakeProcess *red = core_process(core, 1, UID_RED);
+        FakeProcess *red = core_process(core, 1, UID_RED), *blue = core_process(core, 2, UID_BLUE);
 
         core_crash(core, D1);
         fake_host_advance(core->fake, 40 * USEC_PER_SEC);
@@ -107,6 +107,20 @@ static void test_restart(void **state)
         (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
         fake_host_advance(core->fake, 1);
         broker_lease_end(core->broker, GRANT(core, red, { D1 }), END_RELEASED);
+        (void)fake_host_run(core->fake);
+
+        /* Also where it ends the lease in its reclaim, which knows why it is one. */
+        broker_lease_end(core->broker, GRANT(core, blue, { D1 }), END_PROCESS_EXITED);
+        core_restart(core);
+        (void)fake_host_run(core->fake);
+        core_check_idle(core);
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
+        fake_host_advance(core->fake, 60 * USEC_PER_SEC);
+        broker_lease_end(core->broker, GRANT(core, blue, { D1 }), END_RELEASED);
+        core_restart(core);
+        (void)fake_host_run(core->fake);
+        (void)GRANT(core, red, { D1 });
+        broker_lease_end(core->broker, device(core, D1)->lease, END_RELEASED);
         (void)fake_host_run(core->fake);
 
         core_crash(core, D1);

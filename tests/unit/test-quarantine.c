@@ -177,7 +177,7 @@ static void test_no_record(void **state)
                         if (restart)
                                 core_restart(core);
                         else
-                                broker_retry_stranded(core->broker); /* as whatever comes from the loop does */
+                                broker_retry_stranded(core->broker); /* as on any word from the loop */
                         fake_host_advance(core->fake, USEC_PER_SEC);
                         assert_state(broker_device(core->broker, D1), DEVICE_QUARANTINED);
                         assert_true(core_device_record(core, D1)->quarantined);

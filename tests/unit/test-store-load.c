@@ -214,6 +214,7 @@ static void test_bad_values(_unused_ void **state)
                 { "version = 1", "version = 1x" },
                 { "version = 1", "version = " },
                 { "state = active", "state = leased" },
+                { "state = active", "state = reclaiming\nend-reason = tired" },
                 { "lifetime = connection", "lifetime = " },
                 { "slack = 1", "slack = -1" },
                 { "slack = 1", "slack = 0x1" },
@@ -243,6 +244,14 @@ static void test_bad_values(_unused_ void **state)
         }
         store_write(SAMPLE_FILE, text, strlen(text));
         assert_int_equal(store_read_back(), 1);
+        {
+                /* Of a daemon that did not write why. */
+                _cleanup_free_ char *old = replaced(text, "state = active", "state = reclaiming");
+
+                store_write(SAMPLE_FILE, old, strlen(old));
+                assert_int_equal(store_read_back(), 1);
+                assert_int_equal(the_store.lease.end_reason, END_RELEASED);
+        }
 }
 
 /* One byte more than fits. */

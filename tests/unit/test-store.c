@@ -34,6 +34,7 @@ static void test_round_trip(_unused_ void **state)
                         store_sample(&sample, 1);
                         sample.lease.state = (LeaseState)s;
                         sample.lease.lifetime = (LeaseLifetime)l;
+                        sample.lease.end_reason = (EndReason)(_END_MAX - 1 - l);
                         store_put(&sample.lease);
                         assert_int_equal(store_read_back(), 1);
                         store_assert_same(&sample, &the_store.lease);
