@@ -16,11 +16,9 @@ static int look_at(const JobDevice *device, JobDeviceResult *row)
         int r = job_read_driver(device, row, false);
 
         row->driver_before_is_vfio = true; /* there was no other before */
-        row->group = vfio_group_number(device->bus, device->id);
-        if (r >= 0 && errno_is_trouble(row->group)) {
-                r = row->group;
-                row->group = -1;
-        }
+        row->group = -1;
+        if (r >= 0)
+                r = vfio_group_number(device->bus, device->id, &row->group);
         if (r >= 0 && row->driver_is_vfio)
                 return 0;
         (void)snprintf(row->text, sizeof(row->text),

@@ -77,14 +77,17 @@ int vfio_has_cdev(const char *bus, const char *name)
         return r >= 0 ? 1 : errno_is_trouble(r) ? r : 0;
 }
 
-int vfio_group_number(const char *bus, const char *name)
+int vfio_group_number(const char *bus, const char *name, int *ret)
 {
         char path[PATH_MAX], number[32];
         int r;
 
         (void)snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", bus, name);
         r = link_read_last(path, number, sizeof(number));
-        return r >= 0 ? atoi(number) : errno_is_trouble(r) ? r : -1;
+        if (r < 0 && errno_is_trouble(r))
+                return r;
+        *ret = r >= 0 ? atoi(number) : -1;
+        return 0;
 }
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd)

@@ -14,8 +14,8 @@ int vfio_open_cdev(const char *bus, const char *name, int *ret_fd);
 /* 1 where it has one: the kernel offers them, and it is on a VFIO driver; 0; or -errno where that could not be found out. */
 int vfio_has_cdev(const char *bus, const char *name);
 
-/* Its IOMMU group, -1 for none; or an errno, negative, that errno_is_trouble() knows. */
-int vfio_group_number(const char *bus, const char *name);
+/* Its IOMMU group, -1 for none. 0, or -errno where that could not be found out. */
+int vfio_group_number(const char *bus, const char *name, int *ret);
 
 int vfio_device_bind_iommufd(int device_fd, int iommufd);
 int vfio_device_get_info(int device_fd, uint32_t *ret_flags); /* needs a bind before */

@@ -64,5 +64,6 @@ void make_link(const char *folder, const char *name, const char *target)
 
         make_folders(folder);
         (void)snprintf(full, sizeof(full), "%s%s/%s", root, folder, name);
+        (void)unlink(full);
         assert_int_equal(symlink(target, full), 0);
 }

@@ -357,6 +357,8 @@ static void test_restore(void **state)
         assert_int_equal(driver_restore("pci", VF1, "igb", "kept", text), -ENOENT); /* an answer */
 }
 
+static int made_group;
+
 /* An mdev that was made has the group that it has. */
 static void try_make(bool failed)
 {
@@ -369,15 +371,22 @@ static void try_make(bool failed)
         job_run(&job, &result);
         assert_true(result.devices[0].error == 0 || failed);
         if (result.devices[0].error == 0)
-                assert_int_equal(result.devices[0].group, 7);
+                assert_int_equal(result.devices[0].group, made_group);
 }
 
 static void test_make(void **state)
 {
+        char target[64];
+
         write_file("/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1", "create", "");
         make_link(MDEV, "driver", "../../drivers/vfio_mdev");
-        make_link(MDEV, "iommu_group", "../../../../kernel/iommu_groups/7");
         write_file(MDEV, "remove", "");
+        for (made_group = 0; made_group <= 130; made_group++) { /* as many as there are errnos */
+                (void)snprintf(target, sizeof(target), "../../../../kernel/iommu_groups/%d", made_group);
+                make_link(MDEV, "iommu_group", target);
+                try_make(false);
+        }
+        made_group--;
         each_fault(try_make);
 }
 
