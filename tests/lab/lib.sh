@@ -205,6 +205,7 @@ broker_pid() { systemctl show -P MainPID vfiobrokerd.service; }
 broker_fds() { local fds=(/proc/"$(broker_pid)"/fd/*); echo ${#fds[@]}; }
 broker_has_fds() { [[ $(broker_fds) == "$1" ]]; } # N
 broker_restart() { systemctl restart vfiobrokerd.service; }
+journal_cursor() { journalctl -b -n 0 --show-cursor -o cat | sed -n 's/^-- cursor: //p'; } # of what comes after this
 
 # The whole policy, from stdin; the broker is started anew with it. Fails where the broker refuses it.
 policy() {
