@@ -57,7 +57,7 @@ static void take_driver(AdminJob *admin, Device *device, const JobResult *result
                 (void)device_set_state(device, DEVICE_QUARANTINED, "%s",
                                        refusal->text[0] ? admin->reason
                                                         : "its driver was changed, a reset is due");
-        broker_device_put_record(broker, device);
+        (void)broker_device_put_record(broker, device);
 }
 
 void admin_job_end(AdminJob *admin, Device *device, int error, const Refusal *refusal)

@@ -109,9 +109,16 @@ int lease_put_record(Lease *lease);
  * and after a restart it would be that lease's again. -errno. */
 int lease_put_stale_records(Broker *broker);
 
-/* Writes the device's record, or drops it where there is nothing to remember; an event where that fails for the first time,
- * and the record is stale. -errno. */
+/* device-record.c: writes the device's record, or drops it where there is nothing to remember; where that fails the record is
+ * stale, with an event the first time. -errno. */
 int broker_device_put_record(Broker *broker, Device *device);
+/* Those that are stale, of devices that nobody works on. */
+void broker_put_stale_devices(Broker *broker);
+/* A lease is over for the device (NULL: an administrator's reset): its state and reason say what became of it. Reserves it, where
+ * policy says so, and writes the record. True; false where the record could not be written, and the device is held. */
+bool broker_device_outcome(Broker *broker, const Lease *lease, Device *device);
+/* The same for a device that is held. */
+bool broker_device_outcome_again(Broker *broker, const Lease *lease, Device *device);
 
 /* standing.c: keeps who asked, for the policies to come. */
 void lease_set_caller(Lease *lease, const CallerFacts *caller);
@@ -163,9 +170,8 @@ void broker_functions_changed(Broker *broker, const char *pf);
 /* Gives the device what policy gives it, once: to be asked when a driver of the host, or nobody, may have it at last. */
 void broker_functions_check_policy(Broker *broker, Device *device);
 
-/* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. 0, or -errno where the record
- * could not be written. */
-int broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
+/* Out of use until an administrator resets it: state, reason, record, event. `lease` may be NULL. */
+void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
         _printf_(4, 5);
 
 /* The job's row that brings a device back: prove, reset as `reset` says, the driver before where `restore`. */
@@ -173,7 +179,7 @@ void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset 
                         JobDevice *ret);
 
 /* Takes the outcome of such a row over. True where the device is settled: idle, quarantined or gone; false where it is
- * still open, or with a lease could not be asked, or its record not be written: then it is to be tried again. */
+ * still open, or with a lease could not be asked, and is to be tried again, or is held. */
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
                       const JobDeviceResult *row, bool reset_wanted);
 

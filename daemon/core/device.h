@@ -39,8 +39,10 @@ struct Device {
         bool asked_back;      /* its lease is to give it back (core/revoke.h) */
         bool leaving;         /* somebody takes it from the lease that holds it (core/unplug.h) */
         bool unseen;          /* whether somebody does could not be told: it is looked at once more */
-        bool record_stale;    /* its record could not be written */
-        bool functions_due;   /* policy gives it virtual functions, and nothing has been tried yet */
+        bool record_stale;    /* its record could not be written (core/device-record.c) */
+        bool held;            /* nor what became of it after its lease, which keeps it until then */
+        bool held_quarantined;
+        bool functions_due; /* policy gives it virtual functions, and nothing has been tried yet */
 
         bool made;          /* an mdev that the broker made for its lease, and removes after it */
         char only_for[128]; /* "" or the tenant who may still have it open, in a way that no proof sees */
@@ -52,6 +54,8 @@ struct Device {
         char prior_driver[DRIVER_NAME_MAX];   /* before the broker bound it; "" = none */
         char prior_override[DRIVER_NAME_MAX]; /* driver_override, then */
         bool prior_known;
+
+        char held_reason[REASON_MAX]; /* where held */
 
         uint64_t last_reset_usec; /* CLOCK_REALTIME, 0 = never */
         char last_reset[32];      /* "success", "failed: EIO" … */

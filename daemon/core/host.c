@@ -83,13 +83,20 @@ void job_result_close(JobResult *result)
         }
 }
 
+bool job_was_short(int error)
+{
+        return errno_is_trouble(error) && error != EIO;
+}
+
 bool job_is_unproven(const JobDeviceResult *row)
 {
-        bool short_of = errno_is_trouble(row->error) && row->error != EIO;
-
-        if (row->step == STEP_PROVE_FREE)
-                return row->error == EBUSY || row->error == EPERM || short_of;
-        return row->step == STEP_OPEN && short_of;
+        switch (row->step) {
+        case STEP_PROVE_FREE: return row->error == EBUSY || row->error == EPERM || job_was_short(row->error);
+        case STEP_OPEN:
+        case STEP_JOIN:
+        case STEP_REMOVE: return job_was_short(row->error);
+        default: return false;
+        }
 }
 
 unsigned numa_distance(const NumaDistances *distances, int node)

@@ -220,8 +220,11 @@ typedef struct JobResult {
         uint64_t usec[_STEP_MAX]; /* time spent in each step, all devices together */
 } JobResult;
 
-/* Whether the proof could not be finished and may be had another time: it is open, or there was no memory, file or the like to
- * ask with. EIO is the device's. */
+/* Whether a worker was short of what it would have worked with: memory, files, and the like. EIO is the device's. */
+bool job_was_short(int error);
+
+/* Whether the proof could not be finished and may be had another time: it is open, or the worker was short of something before it
+ * had changed anything. */
 bool job_is_unproven(const JobDeviceResult *row);
 
 /* Called exactly once, when the worker has ended. The fds in `result` are the callee's to take or leave: those left

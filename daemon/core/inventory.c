@@ -120,7 +120,7 @@ int broker_device_update(Broker *broker, DeviceInfo *info)
                 device->proven = false;
                 device->clean = false;
                 device->prior_known = false;
-                broker_device_put_record(broker, device);
+                (void)broker_device_put_record(broker, device);
         }
 
         idle = device->state == DEVICE_HOST || device->state == DEVICE_AVAILABLE;
@@ -173,8 +173,7 @@ void broker_device_remove(Broker *broker, const char *id)
         lease = device->lease;
         memcpy(pf, device->info.physical_function, sizeof(pf));
         (void)device_set_state(device, DEVICE_GONE, "removed from the machine");
-        if (broker->store)
-                broker->store->device_drop(broker->store_userdata, device->info.id);
+        (void)broker_device_put_record(broker, device); /* which drops it */
         if (lease || device->admin_job)
                 broker_device_notify(device, broker);
         broker_wake_waiters(broker); /* to hear that there is no such device */

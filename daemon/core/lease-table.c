@@ -52,6 +52,7 @@ void lease_settle_device(Lease *lease, size_t i)
         device->asked_back = device->leaving = device->unseen = false;
         lease->tenant->devices_leased--;
         device->lease = NULL;
+        device->held = false;
         broker_wake_waiters(lease->broker);
 }
 
@@ -108,9 +109,10 @@ int lease_put_record(Lease *lease)
                 return 0;
         r = broker->store->lease_put(broker->store_userdata, lease);
         lease->record_stale = r < 0;
-        if (r < 0)
+        if (r < 0 && !lease->record_told)
                 broker_event(broker, EVENT_TROUBLE, lease, NULL, "",
                              "The record of lease %s cannot be written: %s", lease->id, strerror(-r));
+        lease->record_told = r < 0;
         return r;
 }
 

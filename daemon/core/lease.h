@@ -107,6 +107,7 @@ struct Lease {
         bool took
                 [JOB_DEVICES_MAX]; /* from the driver that it had, which gets it back unless the lease is granted */
         size_t n_devices;
+        bool record_told; /* that it could not be written */
         bool record_stale; /* it could not be written, or devices were settled since: they may be others' soon */
 
         Container *container; /* one reference */

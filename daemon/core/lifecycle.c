@@ -134,11 +134,11 @@ int refuse_job(const Device *device, const JobDeviceResult *row, Refusal *refusa
         }
 }
 
-/* What the failed job has left of each device. 0, or -errno where a restart would not know of a quarantine. */
-static int take_undone(Lease *lease, const JobResult *result)
+/* What the failed job has left of each device. False where one is held. */
+static bool take_undone(Lease *lease, const JobResult *result)
 {
         Broker *broker = lease->broker;
-        int r = 0, k;
+        bool all = true;
 
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
@@ -147,39 +147,42 @@ static int take_undone(Lease *lease, const JobResult *result)
                 if (!device->info.driver_is_vfio)
                         device->prior_known = false;
                 if (row->step == STEP_RESET && row->reset == RESET_FAILED) {
-                        k = broker_device_quarantine(broker, lease, device,
-                                                     "the reset before a lease failed: %s",
-                                                     strerror(row->reset_errno));
-                        r = r < 0 ? r : k;
+                        broker_device_quarantine(broker, lease, device,
+                                                 "the reset before a lease failed: %s",
+                                                 strerror(row->reset_errno));
+                        all = broker_device_outcome(broker, lease, device) && all;
                 } else if (row->driver_known && !streq(row->driver_now, row->driver_before)) {
                         (void)device_set_state(device, device_idle_state(device),
                                                "its driver %s was not put back",
                                                row->driver_before[0] ? row->driver_before : "(none)");
                         broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s",
                                      device->info.id, device->state_reason);
-                        (void)broker_device_put_record(broker, device);
+                        all = broker_device_outcome(broker, lease, device) && all;
                 } else
                         (void)device_set_state(device, device_idle_state(device), "%s", "");
         }
-        return r;
+        return all;
 }
 
 /* The job has failed and says that it has undone what it did: the devices are idle again, or quarantined where their
- * reset failed, and the lease is gone; if it is not the only one that stands for a quarantine. */
+ * reset failed, and the lease is gone; or, where it has to keep one, goes the way of all leases with that. */
 static void open_undone(Lease *lease, const JobResult *result)
 {
         Broker *broker = lease->broker;
+        bool all = take_undone(lease, result);
 
-        if (take_undone(lease, result) < 0) {
-                broker_lease_end(broker, lease, END_FAILED);
-                return;
-        }
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
 
+                if (device->held)
+                        continue;
                 lease_settle_device(lease, i);
                 broker_device_notify(device, broker);
                 broker_functions_check_policy(broker, device);
+        }
+        if (!all) {
+                broker_lease_end(broker, lease, END_FAILED);
+                return;
         }
         if (broker->store)
                 broker->store->lease_drop(broker->store_userdata, lease->id);
@@ -555,7 +558,7 @@ static int acquire(Broker *broker, const AcquireRequest *request, AcquireDone do
                 device->clean = false;
                 if (device->kept_for[0]) {
                         linger_stop(broker, device);
-                        broker_device_put_record(broker, device);
+                        (void)broker_device_put_record(broker, device);
                 }
                 (void)device_set_state(device, DEVICE_BINDING, "%s", "");
         }

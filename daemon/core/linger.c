@@ -52,7 +52,7 @@ void linger_stop(Broker *broker, Device *device)
 static void drop(Broker *broker, Device *device)
 {
         linger_stop(broker, device);
-        broker_device_put_record(broker, device);
+        (void)broker_device_put_record(broker, device);
         broker_device_notify(device, broker);
 }
 

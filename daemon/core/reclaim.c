@@ -16,100 +16,24 @@
 #define RETRY_MIN_USEC (20 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (1 * USEC_PER_SEC)
 
-int broker_device_put_record(Broker *broker, Device *device)
-{
-        bool was_stale = device->record_stale;
-        int r;
-
-        device->record_stale = false;
-        if (!broker->store)
-                return 0;
-        if (device->state != DEVICE_QUARANTINED && !device->prior_known && !device->only_for[0] &&
-            !device->kept_for[0]) {
-                broker->store->device_drop(broker->store_userdata, device->info.id);
-                return 0;
-        }
-        r = broker->store->device_put(broker->store_userdata, device);
-        device->record_stale = r < 0;
-        broker->devices_stale |= r < 0;
-        if (r < 0 && !was_stale)
-                broker_event(broker, EVENT_TROUBLE, NULL, device, "",
-                             "The record of device %s cannot be written: %s", device->info.id, strerror(-r));
-        return r;
-}
-
-/* Without a record a restart would know of no quarantine, and of no tenant that the device is to stay with. So as long as there is
- * none the lease's record stands for it, and all of the reclaim is done again, as after a crash just then. */
-static bool unwritten(Broker *broker, const Lease *lease, Device *device)
-{
-        int r = broker_device_put_record(broker, device);
-
-        if (r >= 0 || !lease)
-                return false;
-        linger_stop(broker, device);
-        device->proven = false;
-        device->clean = false;
-        (void)device_set_state(device, DEVICE_RECLAIMING, "its record cannot be written: %s", strerror(-r));
-        return true;
-}
-
-static void put_stale_records(Broker *broker)
-{
-        if (!broker->devices_stale)
-                return;
-        broker->devices_stale = false;
-        for (Device *device = broker->devices; device; device = device->hh.next)
-                if (device->record_stale)
-                        (void)broker_device_put_record(broker, device);
-}
-
-static void tell_quarantine(Broker *broker, const Lease *lease, const Device *device)
-{
-        broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
-                     device->info.id, device->state_reason);
-}
-
-_printf_(2, 0) static void quarantine(Device *device, const char *format, va_list ap)
+void broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
 {
         char reason[REASON_MAX];
+        va_list ap;
 
+        va_start(ap, format);
         (void)vsnprintf(reason, sizeof(reason), format, ap);
+        va_end(ap);
+
         (void)device_set_state(device, DEVICE_QUARANTINED, "%s", reason);
         device->proven = false;
         device->clean = false;
+        (void)broker_device_put_record(broker, device);
+        broker_event(broker, EVENT_QUARANTINED, lease, device, "Quarantined", "Device %s is quarantined: %s",
+                     device->info.id, reason);
 }
 
-int broker_device_quarantine(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
-{
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        quarantine(device, format, ap);
-        va_end(ap);
-
-        r = broker_device_put_record(broker, device);
-        tell_quarantine(broker, lease, device);
-        return r;
-}
-
-/* The same at the end of a lease: whether the device is settled with that. */
-_printf_(4, 5) static bool settle_in_quarantine(Broker *broker, const Lease *lease, Device *device,
-                                                const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        quarantine(device, format, ap);
-        va_end(ap);
-
-        if (unwritten(broker, lease, device))
-                return false;
-        tell_quarantine(broker, lease, device);
-        return true;
-}
-
-/* The device stays the lease's, and is tried again. */
+/* The device stays the lease's, and is tried again. True. */
 _printf_(4, 5) static bool stick(Broker *broker, const Lease *lease, Device *device, const char *format, ...)
 {
         char reason[REASON_MAX];
@@ -122,7 +46,7 @@ _printf_(4, 5) static bool stick(Broker *broker, const Lease *lease, Device *dev
         if (device_set_state(device, DEVICE_RECLAIMING, "%s", reason))
                 broker_event(broker, EVENT_STUCK, lease, device, "", "Device %s is %s", device->info.id,
                              reason);
-        return false;
+        return true;
 }
 
 void reclaim_job_device(const Device *device, const Policy *policy, PolicyReset reset, bool restore,
@@ -163,6 +87,50 @@ static bool is_in_reach(const Device *device)
         return false;
 }
 
+/* Whether it is to be tried again: it is open, or the worker was short of what it would have asked with. An administrator asks
+ * once; what his reset finds open is not free. */
+static bool is_stuck(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
+                     const JobDeviceResult *row)
+{
+        if (result->error != 0)
+                return lease && job_was_short(result->error) &&
+                       stick(broker, lease, device, "not proven free yet: %s (%s)", result->text,
+                             strerror(result->error));
+        if (!job_is_unproven(row))
+                return false;
+        if (!job_was_short(row->error))
+                return stick(broker, lease, device,
+                             "still open: a process holds a copy of its file descriptor or a mapping of its "
+                             "memory");
+        return lease &&
+               stick(broker, lease, device, "not proven free yet: %s: %s", row->text, strerror(row->error));
+}
+
+/* It is free, whoever has it now. */
+static void take_free(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
+                      const JobDeviceResult *row, bool reset_wanted)
+{
+        device->proven = row->driver_known && row->driver_is_vfio && !is_in_reach(device);
+        device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
+        if (!device->info.driver_is_vfio) {
+                device->prior_known = false;
+                device->prior_driver[0] = 0;
+        }
+        if (row->error != 0) {
+                (void)device_set_state(device, device_idle_state(device),
+                                       "its driver was not put back: %s: %s", row->text,
+                                       strerror(row->error));
+                broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,
+                             device->state_reason);
+        } else
+                (void)device_set_state(device, device_idle_state(device), "%s", "");
+        broker_event(
+                broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
+                "Device %s is free%s (proof %" PRIu64 " µs, reset %" PRIu64 " µs, driver %" PRIu64 " µs)",
+                device->info.id, row->reset == RESET_DONE ? " and was reset" : "",
+                result->usec[STEP_PROVE_FREE], result->usec[STEP_RESET], result->usec[STEP_RESTORE_DRIVER]);
+}
+
 bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const JobResult *result,
                       const JobDeviceResult *row, bool reset_wanted)
 {
@@ -172,63 +140,27 @@ bool reclaim_take_row(Broker *broker, const Lease *lease, Device *device, const 
                 return true;
         if (row->removed) {
                 (void)device_set_state(device, DEVICE_GONE, "removed after its lease");
-                if (broker->store)
-                        broker->store->device_drop(broker->store_userdata, device->info.id);
+                (void)broker_device_put_record(broker, device);
                 broker_event(broker, EVENT_RECLAIMED, lease, device, "removed",
                              "Device %s is free and was removed", device->info.id);
                 return true;
         }
         keep_for(lease, device);
-        if (result->error != 0)
-                return settle_in_quarantine(broker, lease, device,
-                                            "the worker that was to prove it free failed: %s (%s)",
-                                            result->text, strerror(result->error));
-
-        switch (row->error != 0 ? row->step : STEP_NONE) {
-        case STEP_NONE:
-        case STEP_RESTORE_DRIVER: break;
-        case STEP_OPEN:
-        case STEP_PROVE_FREE:
-                if (row->error == EBUSY || row->error == EPERM)
-                        return stick(
-                                broker, lease, device,
-                                "still open: a process holds a copy of its file descriptor or a mapping "
-                                "of its memory");
-                if (job_is_unproven(row) && lease)
-                        return stick(broker, lease, device, "not proven free yet: %s: %s", row->text,
-                                     strerror(row->error));
-                return settle_in_quarantine(broker, lease, device, "it cannot be proven free: %s: %s",
-                                            row->text, strerror(row->error));
-        default:
-                return settle_in_quarantine(broker, lease, device, "%s failed: %s: %s",
-                                            job_step_to_string(row->step), row->text, strerror(row->error));
-        }
-
-        device->proven = row->driver_known && row->driver_is_vfio && !is_in_reach(device);
-        device->clean = device->proven && reset_wanted && row->reset == RESET_DONE;
-        if (!device->info.driver_is_vfio) {
-                device->prior_known = false;
-                device->prior_driver[0] = 0;
-        }
-        if (row->error != 0)
-                (void)device_set_state(device, device_idle_state(device),
-                                       "its driver was not put back: %s: %s", row->text,
-                                       strerror(row->error));
-        else
-                (void)device_set_state(device, device_idle_state(device), "%s", "");
-        if (lease)
-                linger_start(broker, lease, device);
-        if (unwritten(broker, lease, device))
+        if (is_stuck(broker, lease, device, result, row))
                 return false;
-        if (row->error != 0)
-                broker_event(broker, EVENT_TROUBLE, lease, device, "", "Device %s: %s", device->info.id,
-                             device->state_reason);
-        broker_event(
-                broker, EVENT_RECLAIMED, lease, device, reset_outcome_to_string(row->reset),
-                "Device %s is free%s (proof %" PRIu64 " µs, reset %" PRIu64 " µs, driver %" PRIu64 " µs)",
-                device->info.id, row->reset == RESET_DONE ? " and was reset" : "",
-                result->usec[STEP_PROVE_FREE], result->usec[STEP_RESET], result->usec[STEP_RESTORE_DRIVER]);
-        return true;
+        if (result->error != 0)
+                broker_device_quarantine(broker, lease, device,
+                                         "the worker that was to prove it free failed: %s (%s)",
+                                         result->text, strerror(result->error));
+        else if (row->error != 0 && row->step != STEP_RESTORE_DRIVER)
+                broker_device_quarantine(
+                        broker, lease, device,
+                        row->step == STEP_PROVE_FREE ? "it cannot be %s: %s: %s" : "%s failed: %s: %s",
+                        row->step == STEP_PROVE_FREE ? "proven free" : job_step_to_string(row->step),
+                        row->text, strerror(row->error));
+        else
+                take_free(broker, lease, device, result, row, reset_wanted);
+        return broker_device_outcome(broker, lease, device);
 }
 
 /* Without a timer: whatever comes next from the loop tries again, no sooner than in `usec`. */
@@ -253,7 +185,7 @@ void broker_retry_stranded(Broker *broker)
         uint64_t now;
         Lease *next;
 
-        put_stale_records(broker);
+        broker_put_stale_devices(broker);
 
         /* A reclaim that ends may come by here: where a device comes back, a request of an administrator may end. Whoever goes
          * through the leases already has the next one in hand. */
@@ -328,7 +260,7 @@ static void reclaim_done(void *userdata, JobResult *result)
         for (size_t i = 0; i < lease->n_devices && row < result->n_devices; i++) {
                 Device *device = lease->devices[i];
 
-                if (lease->settled[i])
+                if (lease->settled[i] || device->held)
                         continue;
                 if (reclaim_take_row(broker, lease, device, result, result->devices + row,
                                      lease->reset != POLICY_RESET_NONE))
@@ -361,7 +293,7 @@ static void reclaim_slow(void *userdata, uint64_t age_usec)
         for (size_t i = 0; i < lease->n_devices; i++) {
                 Device *device = lease->devices[i];
 
-                if (lease->settled[i] || device->state == DEVICE_GONE)
+                if (lease->settled[i] || device->held || device->state == DEVICE_GONE)
                         continue;
                 if (!device_set_state(
                             device, DEVICE_RECLAIMING,
@@ -424,6 +356,12 @@ void lease_reclaim(Lease *lease)
                         broker_device_gc(broker, device);
                         continue;
                 }
+                if (device->held) {
+                        if (broker_device_outcome_again(broker, lease, device))
+                                lease_settle_device(lease, i);
+                        broker_device_notify(device, broker);
+                        continue;
+                }
                 reclaim_job_device(device, lease->policy, lease->reset,
                                    lease->restore_driver || lease->took[i], job.devices + job.n_devices);
                 if (opened)
@@ -440,6 +378,12 @@ void lease_reclaim(Lease *lease)
                 job.barrier = barrier;
         /* Even without a device there may be memory to unpin, which is for a worker. */
         if (job.n_devices == 0 && job.n_groups == 0 && (job.context < 0 || !lease->container->named)) {
+                if (!lease_is_settled(lease)) { /* what is held */
+                        if (lease->record_stale)
+                                (void)lease_put_record(lease);
+                        retry_later(lease);
+                        return;
+                }
                 if (broker->store)
                         broker->store->lease_drop(broker->store_userdata, lease->id);
                 lease_free(lease);

@@ -237,7 +237,7 @@ int driver_rebind(const char *bus, const char *name, const char *driver, char *r
         if (r < 0)
                 return r;
         r = driver_bind(bus, name, driver, ret_text);
-        k = streq(override, driver) ? 0 : set_override(bus, name, override, ret_text);
+        k = streq(override, driver) ? 0 : TRY_AGAIN(set_override(bus, name, override, ret_text));
         return r < 0 ? r : k;
 }
 

@@ -193,8 +193,16 @@ static int prove_free(const JobDevice *device, unsigned backend, JobDeviceResult
                 }
         } else if (r == 0 || (r > 0 && has_cdev)) {
                 r = driver_rebind(device->bus, job_device_name(device), device->driver, row->text);
-                if (r < 0)
-                        job_fail(row, STEP_BIND_DRIVER, r);
+                if (r < 0) {
+                        char driver[DRIVER_NAME_MAX];
+                        bool vfio;
+                        /* It is as it was: only the proof is missing. */
+                        bool same =
+                                driver_current(device->bus, job_device_name(device), driver, &vfio) >= 0 &&
+                                streq(driver, row->driver_before);
+
+                        job_fail(row, same && job_was_short(-r) ? STEP_PROVE_FREE : STEP_BIND_DRIVER, r);
+                }
         }
         result->usec[STEP_PROVE_FREE] += job_now_usec() - start;
         return r < 0 ? r : 0;

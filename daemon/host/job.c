@@ -152,22 +152,25 @@ static void run_reclaim(const Job *job, JobResult *result)
         for (size_t i = 0; i < job->n_devices; i++) {
                 const JobDevice *device = job->devices + i;
                 JobDeviceResult *row = result->devices + i;
+                int r;
 
                 if (device->remove) {
                         (void)job_remove_mdev(job, device, row, result);
                         continue;
                 }
-                if (job_read_driver(device, row, true) < 0)
+                r = job_read_driver(device, row, true);
+                if (r < 0) {
+                        (void)job_fail(row, STEP_PROVE_FREE, r); /* nothing was bound yet */
                         continue;
+                }
                 if (row->driver_before_is_vfio)
                         (void)job_prove_and_reset(job, device, row, result, true, false);
                 else if (job->kind == JOB_RESET && bind_for_reset(device, row, result) >= 0)
                         (void)job_prove_and_reset(job, device, row, result, false, true);
                 else if (!row->driver_before[0] && device->driver[0]) {
                         /* One may just be letting go: by hot unplug, an operator, a worker of a daemon that died. */
-                        int r = driver_await_release(device->bus, job_device_name(device), device->driver,
-                                                     row->text);
-
+                        r = driver_await_release(device->bus, job_device_name(device), device->driver,
+                                                 row->text);
                         if (r < 0)
                                 (void)job_fail(row, STEP_PROVE_FREE, r);
                 }

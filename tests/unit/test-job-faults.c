@@ -299,6 +299,52 @@ static void test_unbind(void **state)
         each_fault(try_unbind);
 }
 
+static unsigned n_reclaims_failed;
+
+/* A reclaim that is short of memory or files at any call leaves the device to be asked again: it is open. */
+static void try_reclaim(bool failed)
+{
+        Job job = job_of(JOB_RECLAIM, "pci", D1);
+        JobResult result;
+
+        job.devices[0].prove = true;
+        job_result_init(&result, 1);
+        job_run(&job, &result);
+        if (failed && with == EIO)
+                return;
+        assert_true(job_is_unproven(result.devices));
+}
+
+static void test_reclaim_of_open(void **state)
+{
+        make_device(D1, "vfio-pci", "7");
+        each_fault(try_reclaim);
+}
+
+/* The same where nobody has it open, and only the driver's unbind can tell. */
+static void try_reclaim_of_free(bool failed)
+{
+        Job job = job_of(JOB_RECLAIM, "pci", D1);
+        JobResult result;
+
+        job.devices[0].prove = true;
+        job.devices[0].group_shared = true;
+        job_result_init(&result, 1);
+        job_run(&job, &result);
+        assert_true(failed || result.devices[0].error == 0);
+        if (result.devices[0].error != 0 && with != EIO)
+                assert_true(job_is_unproven(result.devices));
+        n_reclaims_failed += result.devices[0].error != 0;
+}
+
+static void test_reclaim_of_free(void **state)
+{
+        make_device(D1, "vfio-pci", "7");
+        n_reclaims_failed = 0;
+        each_fault(try_reclaim_of_free);
+        assert_true(n_reclaims_failed > 5);
+}
+
 /* … nor an mdev removed. */
 static void try_mdev(bool failed)
 {
@@ -558,9 +604,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(presence), TEST(override),  TEST(release), TEST(functions), TEST(unbind),
-                TEST(mdev),     TEST(bind),      TEST(make),    TEST(restore),   TEST(reset),
-                TEST(type),     TEST(user_unit), TEST(types),   TEST(backends),  TEST(interrupted),
+                TEST(reclaim_of_open), TEST(reclaim_of_free), TEST(presence), TEST(override),  TEST(release),
+                TEST(functions),       TEST(unbind),          TEST(mdev),     TEST(bind),      TEST(make),
+                TEST(restore),         TEST(reset),           TEST(type),     TEST(user_unit), TEST(types),
+                TEST(backends),        TEST(interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

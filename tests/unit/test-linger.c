@@ -164,6 +164,29 @@ static void test_ended(void **state)
         (void)GRANT(core, red, { D1 });
 }
 
+/* It begins when the record says so. */
+static void test_no_record(void **state)
+{
+        Core *core = *state;
+        FakeProcess *red = core_process(core, 1, UID_RED);
+
+        core->fail[OP_DEVICE_PUT] = ENOSPC;
+        core_crash(core, D1);
+        assert_int_equal(device(core, D1)->state, DEVICE_RECLAIMING);
+        fake_host_advance(core->fake, 90 * USEC_PER_SEC);
+        assert_int_equal(device(core, D1)->state, DEVICE_RECLAIMING);
+        core->fail[OP_DEVICE_PUT] = 0;
+        core->record_failed = false;
+        fake_host_advance(core->fake, USEC_PER_SEC);
+        assert_int_equal(device(core, D1)->state, DEVICE_AVAILABLE);
+        assert_int_equal(fake_host_n_timers(core->fake), 1);
+        fake_host_advance(core->fake, 55 * USEC_PER_SEC);
+        (void)REFUSED(core, RESULT_DEVICE_TAKEN, red, { D1 });
+        fake_host_advance(core->fake, 5 * USEC_PER_SEC);
+        assert_int_equal(fake_host_n_timers(core->fake), 0);
+        (void)GRANT(core, red, { D1 });
+}
+
 /* Without a timer it would never end: then there is none. */
 static void test_no_timer(void **state)
 {
@@ -179,8 +202,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(reserved), TEST(group), TEST(quota),    TEST(pool),
-                TEST(restart),  TEST(ended), TEST(no_timer),
+                TEST(reserved), TEST(group), TEST(quota),     TEST(pool),
+                TEST(restart),  TEST(ended), TEST(no_record), TEST(no_timer),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

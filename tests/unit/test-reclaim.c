@@ -132,6 +132,30 @@ static void test_cannot_ask(void **state)
         assert_non_null(strstr(device->state_reason, "cannot be proven free"));
 }
 
+/* Core and worker (restore_drivers()) are of one mind of what is to be tried again: an open that is refused is not. */
+static void test_open_eperm(void **state)
+{
+        static const int errors[] = { EBUSY, EPERM };
+        Core *core = *state;
+        Device *device = core_device(core, D1, 1, "vfio-pci");
+        Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
+        JobResult result = {};
+        JobDeviceResult *row = result.devices;
+
+        job_result_init(&result, 1);
+        row->step = STEP_OPEN;
+        row->driver_known = row->driver_is_vfio = row->driver_before_is_vfio = true;
+        strcpy(row->driver_now, "vfio-pci");
+        strcpy(row->driver_before, "vfio-pci");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                bool settled;
+
+                row->error = errors[i];
+                settled = reclaim_take_row(core->broker, lease, device, &result, row, true);
+                assert_true(settled == !job_is_unproven(row));
+        }
+}
+
 /* The devices of a lease come back one by one: one is free, one is quarantined, one is still open. */
 static void test_one_by_one(void **state)
 {
@@ -216,6 +240,12 @@ static void test_worker_dies(void **state)
         Lease *lease = GRANT(core, core_process(core, 100, UID_BLUE), { D1 });
 
         broker_lease_end(core->broker, lease, END_RELEASED);
+        fake_host_fail_jobs(core->fake, ENOMEM); /* or was never started */
+        core_check(core);
+        assert_state(device, DEVICE_RECLAIMING);
+        assert_non_null(strstr(device->state_reason, "not proven free yet"));
+        fake_host_device(core->fake, D1)->hang = true;
+        fake_host_advance(core->fake, USEC_PER_SEC);
         fake_host_fail_jobs(core->fake, EIO);
         core_check_idle(core);
         assert_state(device, DEVICE_QUARANTINED);
@@ -638,25 +668,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, core_setup, core_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(killed_at_once),
-                TEST(proven_and_reset),
-                TEST(still_open),
-                TEST(cannot_ask),
-                TEST(one_by_one),
-                TEST(quarantine),
-                TEST(worker_dies),
-                TEST(cannot_start),
-                TEST(no_timers),
-                TEST(set_going),
-                TEST(restore_driver),
-                TEST(override_in_between),
-                TEST(restore_fails),
-                TEST(keep_driver),
-                TEST(no_reset),
-                TEST(on_host_driver),
-                TEST(slow),
-                TEST(slow_again),
-                TEST(group_until_empty),
+                TEST(killed_at_once),      TEST(proven_and_reset),
+                TEST(still_open),          TEST(cannot_ask),
+                TEST(open_eperm),          TEST(one_by_one),
+                TEST(quarantine),          TEST(worker_dies),
+                TEST(cannot_start),        TEST(no_timers),
+                TEST(set_going),           TEST(restore_driver),
+                TEST(override_in_between), TEST(restore_fails),
+                TEST(keep_driver),         TEST(no_reset),
+                TEST(on_host_driver),      TEST(slow),
+                TEST(slow_again),          TEST(group_until_empty),
                 TEST(jobs_of_one_tenant),
         };
 
